@@ -1,0 +1,1 @@
+"""Networks, training, tiling and inference: nothing that draws or reads files."""
