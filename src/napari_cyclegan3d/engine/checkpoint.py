@@ -1,0 +1,216 @@
+"""What outlives a training: the model to use, and the state to go on from.
+
+A model is one safetensors file: weights, and in its header everything needed to use
+them, as JSON. Reading it runs no code. The state of a training is a PyTorch file that
+holds tensors and plain values only, and is read as such.
+"""
+
+import json
+import pickle
+import zipfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from napari_cyclegan3d.engine.config import Settings, TrainConfig
+from napari_cyclegan3d.engine.cyclegan import NETWORKS, CycleGan, build_generators
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.intensity import Intensity
+from napari_cyclegan3d.engine.networks import (
+    Generator,
+    PatchDiscriminator,
+    measure_halo,
+)
+
+HEADER_KEY = "napari_cyclegan3d"
+Direction = Literal["a_to_b", "b_to_a"]
+
+
+class Provenance(Settings):
+    """Where a model comes from: volumes are named in the order they were given."""
+
+    version: str
+    steps: int
+    volumes_a: tuple[str, ...]
+    volumes_b: tuple[str, ...]
+    spacing_a: tuple[float, float, float]
+    spacing_b: tuple[float, float, float]
+    unit_a: str
+    unit_b: str
+
+
+class ModelHeader(Settings):
+    """The JSON in the header of a model file."""
+
+    format: Literal[1]
+    scale: Literal[1, 2, 4]
+    receptive_field: dict[Direction, tuple[int, int]]
+    intensity_a: Intensity
+    intensity_b: Intensity
+    provenance: Provenance
+    config: TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained pair of generators, their discriminators and how to use them.
+
+    Attributes:
+        header: Settings, intensity transforms, provenance.
+        a_to_b: Generator from A to B.
+        b_to_a: Generator from B to A.
+        judge_a: Discriminator of A.
+        judge_b: Discriminator of B.
+        name: What the user calls the model.
+    """
+
+    header: ModelHeader
+    a_to_b: Generator
+    b_to_a: Generator
+    judge_a: PatchDiscriminator
+    judge_b: PatchDiscriminator
+    name: str = "model"
+
+    def generator(self, direction: Direction) -> Generator:
+        """The generator of a direction."""
+        return self.a_to_b if direction == "a_to_b" else self.b_to_a
+
+    def scale(self, direction: Direction) -> Fraction:
+        """Output size over input size per axis."""
+        scale = Fraction(self.header.scale)
+        return scale if direction == "a_to_b" else 1 / scale
+
+
+def model_of(
+    gan: CycleGan, intensities: tuple[Intensity, Intensity], provenance: Provenance
+) -> Model:
+    """The model that a training has reached: its averaged generators."""
+    header = ModelHeader(
+        format=1,
+        scale=gan.config.scale,
+        receptive_field={
+            "a_to_b": measure_halo(gan.mean_a_to_b),
+            "b_to_a": measure_halo(gan.mean_b_to_a),
+        },
+        intensity_a=intensities[0],
+        intensity_b=intensities[1],
+        provenance=provenance,
+        config=gan.config,
+    )
+    return Model(header, gan.mean_a_to_b, gan.mean_b_to_a, gan.judge_a, gan.judge_b)
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        InputError: The file could not be written.
+    """
+    tensors = {
+        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        for name in NETWORKS
+        for key, tensor in getattr(model, name).state_dict().items()
+    }
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    with atomic_path(path, size) as temporary:
+        save_file(
+            tensors, temporary, metadata={HEADER_KEY: model.header.model_dump_json()}
+        )
+
+
+def load_model(path: Path | str) -> Model:
+    """Read a model file without running code from it.
+
+    Raises:
+        InputError: The file is missing, damaged, no model of this package, or of a
+            newer format.
+    """
+    path = Path(path)
+    header, tensors = _read_safetensors(path)
+    a_to_b, b_to_a = build_generators(header.config)
+    judges = [PatchDiscriminator(header.config.discriminator) for _ in "ab"]
+    networks: tuple[nn.Module, ...] = (a_to_b, b_to_a, *judges)
+    for name, network in zip(NETWORKS, networks, strict=True):
+        prefix = f"{name}."
+        weights = {
+            key.removeprefix(prefix): tensor
+            for key, tensor in tensors.items()
+            if key.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError:
+            raise InputError(
+                f"{path}: the weights of {name} do not fit the settings in the file; "
+                "it is damaged or was changed by hand"
+            ) from None
+        network.eval().requires_grad_(False)
+    return Model(header, a_to_b, b_to_a, judges[0], judges[1], name=path.stem)
+
+
+def _read_safetensors(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(HEADER_KEY)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from None
+    if text is None:
+        raise InputError(
+            f"{path}: a safetensors file, but no model of napari-cyclegan3d"
+        )
+    try:
+        values = json.loads(text)
+        if isinstance(values, dict) and values.get("format") != 1:
+            raise InputError(
+                f"{path}: model format {values.get('format')!r}; this version reads "
+                "format 1: update napari-cyclegan3d"
+            )
+        return ModelHeader.model_validate(values), tensors
+    except (json.JSONDecodeError, ValidationError):
+        raise InputError(
+            f"{path}: the header of the model is damaged; take another copy of the file"
+        ) from None
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write the state of a training, whole or not at all.
+
+    Raises:
+        InputError: The file could not be written.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read the state of a training; only tensors and plain values are accepted.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ):
+        raise InputError(
+            f"{path}: not a saved state of a training; choose an earlier one"
+        ) from None
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: not a saved state of a training")
+    return state

@@ -1,0 +1,130 @@
+"""Grey values to numbers around zero, and back.
+
+The fitted object is two numbers; it travels inside the model.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cyclegan3d.engine.config import IntensityConfig, Settings
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.volume import Volume
+
+SLAB_VOXELS = 2**24
+SAMPLE_VOXELS = 2**22
+
+
+class Intensity(Settings):
+    """normalised = (grey − offset) / gain."""
+
+    offset: float
+    gain: float
+
+    def apply(self, grey: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Normalise; what is not finite becomes 0, the middle of the range."""
+        values = grey.astype(np.float32)
+        values -= np.float32(self.offset)
+        values /= np.float32(self.gain)
+        values[~np.isfinite(values)] = 0
+        return values
+
+    def invert(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Back to grey values, as float32."""
+        return normalised * np.float32(self.gain) + np.float32(self.offset)
+
+
+def fit_intensity(volumes: Sequence[Volume], config: IntensityConfig) -> Intensity:
+    """Fit over all finite voxels of all volumes, reading slab by slab.
+
+    Percentiles are taken over an even sample of about four million voxels.
+
+    Raises:
+        InputError: A volume has no finite voxel, or the same value everywhere.
+    """
+    names = ", ".join(volume.name for volume in volumes)
+    summary = _Summary()
+    for volume in volumes:
+        one = _Summary()
+        for slab in _slabs(volume):
+            one.add(slab)
+        one.check(volume.name)
+        summary.merge(one)
+    if config.method == "zscore":
+        offset, gain = summary.mean, summary.deviation
+    else:
+        if config.method == "minmax":
+            low, high = summary.low, summary.high
+        else:
+            low, high = _percentiles(volumes, config.percentiles)
+        offset, gain = (low + high) / 2, (high - low) / 2
+    if not gain > 0:
+        raise InputError(
+            f"{names}: {config.method} normalisation finds no contrast (limits are "
+            "equal); choose another method or another region"
+        )
+    return Intensity(offset=float(offset), gain=float(gain))
+
+
+class _Summary:
+    """Count, mean, variance (Chan et al. 1979) and limits of finite voxels."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, 0.0, 0.0
+        self.low, self.high = np.inf, -np.inf
+
+    @property
+    def deviation(self) -> float:
+        return float(np.sqrt(self.squares / self.count))
+
+    def add(self, values: NDArray[np.generic]) -> None:
+        finite = values[np.isfinite(values)].astype(np.float64)
+        if not finite.size:
+            return
+        one = _Summary()
+        one.count, one.mean = finite.size, float(finite.mean())
+        one.squares = float(np.square(finite - one.mean).sum())
+        one.low, one.high = float(finite.min()), float(finite.max())
+        self.merge(one)
+
+    def merge(self, other: "_Summary") -> None:
+        if not other.count:
+            return
+        total = self.count + other.count
+        shift = other.mean - self.mean
+        self.squares += other.squares + shift**2 * self.count * other.count / total
+        self.mean += shift * other.count / total
+        self.count = total
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+
+    def check(self, name: str) -> None:
+        if not self.count:
+            raise InputError(
+                f"{name}: no voxel is a finite number; nothing to learn from"
+            )
+        if self.low == self.high:
+            raise InputError(
+                f"{name}: every voxel is {self.low:g}; nothing to learn from"
+            )
+
+
+def _slabs(volume: Volume) -> Iterator[NDArray[np.generic]]:
+    depth, height, width = volume.shape
+    step = max(1, SLAB_VOXELS // (height * width))
+    for start in range(0, depth, step):
+        yield volume.read((slice(start, start + step), slice(None), slice(None)))
+
+
+def _percentiles(
+    volumes: Sequence[Volume], limits: tuple[float, float]
+) -> tuple[float, float]:
+    voxels = sum(int(np.prod(volume.shape)) for volume in volumes)
+    stride = max(1, voxels // SAMPLE_VOXELS)
+    sample = []
+    for volume in volumes:
+        for slab in _slabs(volume):
+            finite = slab[np.isfinite(slab)]
+            sample.append(finite[::stride])
+    low, high = np.percentile(np.concatenate(sample).astype(np.float64), limits)
+    return float(low), float(high)

@@ -1,0 +1,155 @@
+"""The folder that holds everything one training produced.
+
+config.yaml, metrics.csv (one line a step), log.txt, model.safetensors, checkpoints/
+(numbered states, the oldest removed) and previews/ (pictures, drawn by the caller).
+"""
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from napari_cyclegan3d.engine.checkpoint import load_state, save_state
+from napari_cyclegan3d.engine.config import TrainConfig, load_yaml, parse, to_yaml
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.files import atomic_path
+
+# may differ when a run is continued; all else would make it another run
+CHANGEABLE = {"steps", "device", "preview_every", "checkpoint_every", "keep"}
+STATE_NAME = re.compile(r"state_(\d{8})\.pt")
+
+
+class RunFolder:
+    """One training's folder.
+
+    Args:
+        path: The folder; made by `open`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._metrics: TextIO | None = None
+
+    @property
+    def model_path(self) -> Path:
+        """Where the usable model lies."""
+        return self.path / "model.safetensors"
+
+    @property
+    def previews(self) -> Path:
+        """Where pictures of previews go."""
+        return self.path / "previews"
+
+    def states(self) -> list[Path]:
+        """Saved states, oldest first."""
+        folder = self.path / "checkpoints"
+        if not folder.is_dir():
+            return []
+        return sorted(p for p in folder.iterdir() if STATE_NAME.fullmatch(p.name))
+
+    def config(self) -> TrainConfig:
+        """The settings that the run was started with.
+
+        Raises:
+            InputError: The folder holds none.
+        """
+        return parse(TrainConfig, load_yaml(self.path / "config.yaml"))
+
+    def check_new(self) -> None:
+        """Refuse to train over an earlier run.
+
+        Raises:
+            InputError: The folder already holds one.
+        """
+        if self.states() or (self.path / "metrics.csv").exists():
+            raise InputError(
+                f"{self.path}: already holds a training; continue it with --resume, or "
+                "give another folder"
+            )
+
+    def last_state(self, config: TrainConfig) -> dict[str, Any]:
+        """The newest saved state, if it was trained with these settings.
+
+        Raises:
+            InputError: There is none, it is damaged, or the settings differ.
+        """
+        states = self.states()
+        if not states:
+            raise InputError(
+                f"{self.path}: holds no saved state to continue; start a new training"
+            )
+        before = self.config().model_dump(exclude=CHANGEABLE)
+        now = config.model_dump(exclude=CHANGEABLE)
+        for key, value in now.items():
+            if before[key] != value:
+                raise InputError(
+                    f"{self.path}: was trained with {key} = {before[key]}, not {value};"
+                    " continue it with the same settings, or start a new training"
+                )
+        return load_state(states[-1])
+
+    def open(self, config: TrainConfig, steps_done: int) -> None:
+        """Make the folder, write the settings and drop metrics of lost steps.
+
+        Raises:
+            InputError: The folder cannot be written.
+        """
+        try:
+            self.previews.mkdir(parents=True, exist_ok=True)
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be made ({error.strerror}); choose another folder"
+            ) from None
+        with atomic_path(self.path / "config.yaml") as temporary:
+            temporary.write_text(to_yaml(config), encoding="utf-8")
+        metrics = self.path / "metrics.csv"
+        if metrics.exists():
+            _drop_later_rows(metrics, steps_done)
+        self._metrics = metrics.open("a", newline="", encoding="utf-8")
+
+    def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line to metrics.csv (the first also writes the names)."""
+        assert self._metrics is not None
+        writer = csv.writer(self._metrics)
+        if self._metrics.tell() == 0:
+            writer.writerow(["step", *values])
+        writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
+
+    def log(self, line: str) -> None:
+        """Append one line to log.txt."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def save_state(self, state: dict[str, Any], step: int, keep: int) -> Path:
+        """Save a numbered state and remove those beyond the newest `keep`.
+
+        Raises:
+            InputError: The file could not be written.
+        """
+        if self._metrics is not None:
+            self._metrics.flush()
+        path = self.path / "checkpoints" / f"state_{step:08d}.pt"
+        save_state(state, path)
+        for old in self.states()[:-keep]:
+            old.unlink()
+        return path
+
+    def close(self) -> None:
+        """Close what is open; the folder can be opened again."""
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+
+
+def _drop_later_rows(metrics: Path, steps_done: int) -> None:
+    """Steps after the saved state will be trained again."""
+    lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [
+        line
+        for index, line in enumerate(lines)
+        if index == 0 or int(line.split(",")[0]) <= steps_done
+    ]
+    with atomic_path(metrics) as temporary:
+        temporary.write_text("".join(kept), encoding="utf-8")

@@ -1,0 +1,199 @@
+"""How a volume is cut into tiles and put together again; knows no network.
+
+The plan is a Cartesian grid, so everything is planned per axis. Positions are voxels of
+the input and may lie outside the volume, where the input is reflected.
+
+exact: every tile reads a halo around its core and keeps only the core. With a halo as
+wide as the network sees, the result equals the untiled one (Majurski & Bajcsy 2021,
+doi 10.6028/jres.126.009).
+blend: tiles overlap and are averaged with windows that add up to one at each voxel; the
+windows are normalised from the grid, so that no volume of weights is needed.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cyclegan3d.engine.volume import Region, Shape, Volume
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class AxisTile:
+    """One tile along one axis, in voxels of the input.
+
+    Attributes:
+        read: What the network is given, [start, stop); may lie outside the volume.
+        keep: What of the result is used, [start, stop).
+    """
+
+    read: Span
+    keep: Span
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a volume.
+
+    Attributes:
+        axes: The tile along z, y and x.
+        index: Its place in the grid, (z, y, x).
+    """
+
+    axes: tuple[AxisTile, AxisTile, AxisTile]
+    index: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """A grid of tiles over a volume.
+
+    Attributes:
+        shape: Voxels of the input (z, y, x).
+        grid: Tiles along each axis.
+        blended: Whether tiles overlap and are averaged.
+    """
+
+    shape: Shape
+    grid: tuple[tuple[AxisTile, ...], tuple[AxisTile, ...], tuple[AxisTile, ...]]
+    blended: bool
+
+    def __len__(self) -> int:
+        return len(self.grid[0]) * len(self.grid[1]) * len(self.grid[2])
+
+    def rows(self) -> Iterator[tuple[AxisTile, list[Tile]]]:
+        """The tiles, one layer of the grid along z after the other."""
+        _, tiles_y, tiles_x = self.grid
+        for k, tile_z in enumerate(self.grid[0]):
+            plane = itertools.product(enumerate(tiles_y), enumerate(tiles_x))
+            yield (
+                tile_z,
+                [Tile((tile_z, ty, tx), (k, j, i)) for (j, ty), (i, tx) in plane],
+            )
+
+    def windows(self, scale: Fraction) -> tuple[list[NDArray[np.float32]], ...]:
+        """Weights of the tiles along each axis, in output voxels; they add up to one."""
+        return tuple(_axis_windows(tiles, scale) for tiles in self.grid)
+
+
+def plan_exact(shape: Shape, tile: Shape, halo: Span, stride: int) -> TilePlan:
+    """Tiles whose cores cover the volume once.
+
+    Args:
+        shape: Voxels of the volume (z, y, x).
+        tile: Voxels of a core; rounded up to multiples of the stride.
+        halo: Voxels read before and after a core; multiples of the stride.
+        stride: The network takes sides that are multiples of this.
+    """
+
+    def axis(size: int, core: int) -> tuple[AxisTile, ...]:
+        core = min(round_up(core, stride), round_up(size, stride))
+        starts = range(0, size, core)
+        stops = [min(start + core, round_up(size, stride)) for start in starts]
+        return tuple(
+            AxisTile((start - halo[0], stop + halo[1]), (start, stop))
+            for start, stop in zip(starts, stops, strict=True)
+        )
+
+    z, y, x = (axis(n, t) for n, t in zip(shape, tile, strict=True))
+    return TilePlan(shape, (z, y, x), blended=False)
+
+
+def plan_blend(shape: Shape, tile: Shape, overlap: float, stride: int) -> TilePlan:
+    """Tiles that overlap by a share of their side, and stick out of the volume.
+
+    They start half an overlap before the volume, so that the border, too, is seen away
+    from a tile's rim.
+
+    Args:
+        shape: Voxels of the volume (z, y, x).
+        tile: Voxels of a tile; rounded up to multiples of the stride, two at least.
+        overlap: Share of a tile's side, in (0, 1).
+        stride: The network takes sides that are multiples of this.
+    """
+
+    def axis(size: int, side: int) -> tuple[AxisTile, ...]:
+        side = max(round_up(side, stride), 2 * stride)
+        # the overlap grows to whole strides, and leaves at least one to advance
+        shared = min(max(round_up(int(side * overlap), stride), stride), side - stride)
+        advance, margin = side - shared, round_up(shared // 2, stride)
+        starts = range(-margin, max(size + margin - shared, 1 - margin), advance)
+        return tuple(AxisTile((s, s + side), (s, s + side)) for s in starts)
+
+    z, y, x = (axis(n, t) for n, t in zip(shape, tile, strict=True))
+    return TilePlan(shape, (z, y, x), blended=True)
+
+
+def _axis_windows(
+    tiles: tuple[AxisTile, ...], scale: Fraction
+) -> list[NDArray[np.float32]]:
+    first, last = tiles[0].keep[0], tiles[-1].keep[1]
+    total = np.zeros(int((last - first) * scale))
+    windows = []
+    for tile in tiles:
+        side = int((tile.keep[1] - tile.keep[0]) * scale)
+        # Hann, taken at voxel centres so that no weight is zero
+        window = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2
+        windows.append(window)
+        start = int((tile.keep[0] - first) * scale)
+        total[start : start + side] += window
+    normalised = []
+    for tile, window in zip(tiles, windows, strict=True):
+        start = int((tile.keep[0] - first) * scale)
+        normalised.append((window / total[start : start + len(window)]).astype("f4"))
+    return normalised
+
+
+def read_reflected(volume: Volume, tile: Tile) -> NDArray[np.generic]:
+    """The voxels that a tile reads; beyond the border the volume is mirrored.
+
+    The border voxel is not repeated (numpy's "reflect"); narrow volumes are mirrored as
+    often as needed.
+    """
+    indices = [
+        _reflect(np.arange(*axis.read), size)
+        for axis, size in zip(tile.axes, volume.shape, strict=True)
+    ]
+    bounds = [slice(int(i.min()), int(i.max()) + 1) for i in indices]
+    block = volume.read((bounds[0], bounds[1], bounds[2]))
+    local = [i - bound.start for i, bound in zip(indices, bounds, strict=True)]
+    return np.asarray(block[np.ix_(*local)])
+
+
+def _reflect(positions: NDArray[np.int_], size: int) -> NDArray[np.int_]:
+    if size == 1:
+        return np.zeros_like(positions)
+    period = 2 * (size - 1)
+    folded = positions % period
+    return np.where(folded < size, folded, period - folded)
+
+
+def output_shape(shape: Shape, scale: Fraction) -> Shape:
+    """Voxels of the translated volume; what is left over at 1/2 and 1/4 is dropped."""
+    z, y, x = (int(n * scale) for n in shape)
+    return z, y, x
+
+
+def output_region(tile: Tile, shape: Shape, scale: Fraction) -> Region:
+    """Where a tile's kept part lies in the output, cut at the output's border.
+
+    Args:
+        tile: A tile of the plan.
+        shape: Voxels of the output (z, y, x).
+        scale: Output size over input size.
+    """
+    z, y, x = (
+        slice(max(0, int(axis.keep[0] * scale)), min(n, int(axis.keep[1] * scale)))
+        for axis, n in zip(tile.axes, shape, strict=True)
+    )
+    return z, y, x
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple that is not below `value`."""
+    return -(-value // multiple) * multiple
