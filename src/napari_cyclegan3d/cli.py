@@ -1,0 +1,354 @@
+"""The command line: parse → settings → iterate events → print.
+
+Exit codes: 0 done, 1 input refused or work stopped early, 2 wrong use of the command.
+"""
+
+import argparse
+import re
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import yaml
+from pydantic.fields import FieldInfo
+from tqdm import tqdm
+
+from napari_cyclegan3d import __version__, io
+from napari_cyclegan3d.engine.config import (
+    EnhanceConfig,
+    Settings,
+    TrainConfig,
+    load_yaml,
+    parse,
+)
+from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
+from napari_cyclegan3d.engine.volume import Volume
+
+EventT = TypeVar("EventT")
+SettingsT = TypeVar("SettingsT", bound=Settings)
+REGION = re.compile(r"(?P<path>.+)\[(?P<region>[\d:,\s-]+)\]$")
+DONE, REFUSED, WRONG_USE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the program's name; by default the process's own.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run_command(options))
+    except (InputError, MemoryShortageError) as error:
+        return _fail(str(error), REFUSED)
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror}", REFUSED)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="napari-cyclegan3d",
+        description="Unpaired 3D CycleGAN enhancement of volumes.",
+        epilog="Exit codes: 0 done, 1 input refused or stopped early, 2 wrong use.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands.add_parser("train", help="learn to translate A into B"))
+    _add_enhance(commands.add_parser("enhance", help="translate a volume by tiles"))
+    _add_demo(commands.add_parser("demo", help="the whole job on the bundled sample"))
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Learn to translate volumes of domain A into domain B and back, unpaired. "
+        "Ctrl+C stops and saves; --resume goes on."
+    )
+    region = "FILE or FILE[z0:z1,y0:y1,x0:x1]"
+    parser.add_argument(
+        "--a", nargs="+", required=True, metavar="VOLUME", help=f"domain A: {region}"
+    )
+    parser.add_argument(
+        "--b", nargs="+", required=True, metavar="VOLUME", help=f"domain B: {region}"
+    )
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder for all that training produces"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the newest state in --run"
+    )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="MODEL", help="begin with a model's weights"
+    )
+    _add_settings(parser, TrainConfig)
+    parser.set_defaults(run_command=_train)
+
+
+def _add_enhance(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Translate a volume of any size with a trained model."
+    parser.add_argument("volume", help="FILE or FILE[z0:z1,y0:y1,x0:x1]")
+    parser.add_argument("--model", type=Path, required=True, help="a .safetensors file")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="file to write (float32)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the output if it exists"
+    )
+    _add_settings(parser, EnhanceConfig)
+    parser.set_defaults(run_command=_enhance)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Train a small model on the bundled fibre sample, enhance its noisy volume, "
+        "compare with the truth, and show the result in napari if there is a display."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), help="folder to write to"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=2.0, help="how long to train, about"
+    )
+    parser.add_argument(
+        "--no-window", action="store_true", help="do not open napari at the end"
+    )
+    parser.set_defaults(run_command=_demo)
+
+
+def _add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
+    """An option for each setting; help, limits and defaults come from the model."""
+    parser.add_argument(
+        "--config", type=Path, metavar="YAML", help="settings; options override them"
+    )
+    general = parser.add_argument_group("settings")
+    for name, info in model.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, Settings):
+            group = parser.add_argument_group(f"settings: {name}", section.__doc__)
+            for leaf, leaf_info in section.model_fields.items():
+                _add_setting(group, f"{name}.{leaf}", leaf_info)
+        else:
+            _add_setting(general, name, info)
+
+
+def _add_setting(
+    group: argparse._ArgumentGroup, key: str, info: FieldInfo
+) -> None:
+    default = info.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    help_text = f"{info.description} [{'automatic' if shown is None else shown}]"
+    group.add_argument(
+        f"--{key.replace('_', '-')}",
+        dest=f"setting:{key}",
+        metavar="VALUE",
+        default=argparse.SUPPRESS,
+        help=help_text.replace("%", "%%"),
+    )
+
+
+def _settings(
+    options: argparse.Namespace, model: type[SettingsT], base: Mapping[str, Any]
+) -> SettingsT:
+    """Settings from `base`, the YAML file over it and the options over both.
+
+    A mistake in them is wrong use of the command: it ends the program with code 2.
+    """
+    try:
+        values = dict(base)
+        if options.config is not None:
+            _merge(values, load_yaml(options.config))
+        for dest, text in vars(options).items():
+            if dest.startswith("setting:"):
+                _merge(values, _nested(dest.removeprefix("setting:"), _value(text)))
+        return parse(model, values)
+    except InputError as error:
+        sys.exit(_fail(str(error), WRONG_USE))
+
+
+def _value(text: str) -> Any:
+    """`32,32,32` is a list; anything else is what YAML takes it for."""
+    try:
+        return yaml.safe_load(f"[{text}]" if "," in text else text)
+    except yaml.YAMLError:
+        return text
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    section, _, leaf = key.rpartition(".")
+    return {section: {leaf: value}} if section else {leaf: value}
+
+
+def _merge(values: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            values[key] = {**values[key], **value}
+        else:
+            values[key] = value
+
+
+def open_volume(text: str) -> Volume:
+    """A volume from `FILE` or `FILE[z0:z1,y0:y1,x0:x1]`.
+
+    Raises:
+        InputError: The file or the region cannot be used.
+    """
+    match = REGION.match(text)
+    if match is None or Path(text).exists():
+        return io.read(text)
+    parts = [part.split(":") for part in match["region"].replace(" ", "").split(",")]
+    if len(parts) != 3 or any(len(part) != 2 for part in parts):
+        raise InputError(
+            f"{text}: a region has three ranges, as in volume.tif[0:64,:,100:200]"
+        )
+    z, y, x = (slice(*(int(n) if n else None for n in part)) for part in parts)
+    return io.read(match["path"]).crop((z, y, x))
+
+
+def _train(options: argparse.Namespace) -> int:
+    from napari_cyclegan3d.engine.checkpoint import load_model
+    from napari_cyclegan3d.engine.devices import tune_allocator
+    from napari_cyclegan3d.engine.runs import RunFolder
+    from napari_cyclegan3d.engine.training import Domains, train
+
+    base: dict[str, Any] = {}
+    start_from = None
+    if options.resume:
+        base = RunFolder(options.run).config().model_dump()
+    elif options.start_from is not None:
+        start_from = load_model(options.start_from)
+        trained = start_from.header.config.model_dump()
+        base = {key: trained[key] for key in ("scale", "generator", "discriminator")}
+    config = _settings(options, TrainConfig, base)
+    tune_allocator()
+    domains = Domains(
+        [open_volume(text) for text in options.a],
+        [open_volume(text) for text in options.b],
+    )
+    events = train(
+        config, domains, options.run, resume=options.resume, start_from=start_from
+    )
+    return show_training(events, options.run)
+
+
+def show_training(events: Iterator[Any], run: Path) -> int:
+    """Print a training as it goes on, and save its previews as pictures."""
+    from napari_cyclegan3d.engine import training
+
+    with closing(tqdm(unit="step", dynamic_ncols=True)) as bar:
+        for event in stoppable(events, "saving"):
+            match event:
+                case training.Started():
+                    bar.total, bar.initial, bar.n = event.steps, event.step, event.step
+                    bar.write(f"training on {event.device}")
+                case training.StepDone():
+                    bar.set_postfix_str(_terms(event.terms), refresh=False)
+                    bar.update()
+                case training.PreviewReady():
+                    io.write_preview(run, event.step, event.images)
+                case training.TrainingDone():
+                    bar.write(f"model: {event.model}")
+                    return DONE
+    print(f"stopped and saved; go on with: --run {run} --resume", file=sys.stderr)
+    return REFUSED
+
+
+def _terms(terms: Mapping[str, float]) -> str:
+    shown = ("cycle_a", "cycle_b", "judge_a", "judge_b")
+    return " ".join(f"{name} {terms[name]:.3f}" for name in shown)
+
+
+def _enhance(options: argparse.Namespace) -> int:
+    from napari_cyclegan3d.engine.checkpoint import load_model
+    from napari_cyclegan3d.engine.devices import tune_allocator
+    from napari_cyclegan3d.engine.inference import enhance
+
+    config = _settings(options, EnhanceConfig, {})
+    io.check_writable(options.output, overwrite=options.overwrite)
+    tune_allocator()
+    model = load_model(options.model)
+    volume = open_volume(options.volume)
+    result = show_enhancement(enhance(volume, model, config))
+    if result is None:
+        print("stopped; nothing was written", file=sys.stderr)
+        return REFUSED
+    io.write(result, options.output)
+    print(f"{options.output}: {result.shape} voxels of {_spacing(result)}")
+    return DONE
+
+
+def show_enhancement(events: Iterator[Any]) -> Volume | None:
+    """Print an enhancement as it goes on; None if it was stopped."""
+    from napari_cyclegan3d.engine import inference
+
+    with closing(tqdm(unit="tile", dynamic_ncols=True)) as bar:
+        for event in stoppable(events, "stopping"):
+            match event:
+                case inference.EnhanceStarted():
+                    bar.total = event.tiles
+                    size = "×".join(map(str, event.tile))
+                    bar.write(f"{event.mode} tiles of {size} on {event.device}")
+                case inference.TileDone():
+                    bar.update()
+                case inference.EnhanceDone():
+                    return event.volume
+    return None
+
+
+def _spacing(volume: Volume) -> str:
+    return " × ".join(f"{side:g}" for side in volume.spacing) + f" {volume.unit}"
+
+
+def stoppable(events: Iterator[EventT], what: str) -> Iterator[EventT]:
+    """The events, until Ctrl+C or a termination signal; then the engine is closed.
+
+    The signal is noted and acted on between two events, so that no step is cut in the
+    middle. A second one interrupts at once.
+    """
+    with _noted_signals(what) as noted, closing(events):  # type: ignore[type-var]
+        for event in events:
+            yield event
+            if noted:
+                return
+
+
+@contextmanager
+def _noted_signals(what: str) -> Iterator[list[int]]:
+    noted: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+        print(f"\n{what} …", file=sys.stderr)
+
+    before = {
+        number: signal.signal(number, note)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from napari_cyclegan3d import demo
+
+    return demo.run(options.out, options.minutes, window=not options.no_window)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
