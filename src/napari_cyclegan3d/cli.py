@@ -27,6 +27,7 @@ from napari_cyclegan3d.engine.config import (
 )
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.io.pictures import write_preview
 
 EventT = TypeVar("EventT")
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -143,9 +144,7 @@ def _add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> Non
             _add_setting(general, name, info)
 
 
-def _add_setting(
-    group: argparse._ArgumentGroup, key: str, info: FieldInfo
-) -> None:
+def _add_setting(group: argparse._ArgumentGroup, key: str, info: FieldInfo) -> None:
     default = info.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
     help_text = f"{info.description} [{'automatic' if shown is None else shown}]"
@@ -256,7 +255,7 @@ def show_training(events: Iterator[Any], run: Path) -> int:
                     bar.set_postfix_str(_terms(event.terms), refresh=False)
                     bar.update()
                 case training.PreviewReady():
-                    io.write_preview(run, event.step, event.images)
+                    write_preview(run, event.step, event.images)
                 case training.TrainingDone():
                     bar.write(f"model: {event.model}")
                     return DONE
@@ -275,7 +274,7 @@ def _enhance(options: argparse.Namespace) -> int:
     from napari_cyclegan3d.engine.inference import enhance
 
     config = _settings(options, EnhanceConfig, {})
-    io.check_writable(options.output, overwrite=options.overwrite)
+    _check_output(options.output, overwrite=options.overwrite)
     tune_allocator()
     model = load_model(options.model)
     volume = open_volume(options.volume)
@@ -286,6 +285,19 @@ def _enhance(options: argparse.Namespace) -> int:
     io.write(result, options.output)
     print(f"{options.output}: {result.shape} voxels of {_spacing(result)}")
     return DONE
+
+
+def _check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if not io.can_write(path):
+        raise InputError(
+            f"{path}: files of this kind cannot be written; known are "
+            f"{', '.join(io.WRITABLE_SUFFIXES)}"
+        )
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; replace it with --overwrite")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder; make it first")
 
 
 def show_enhancement(events: Iterator[Any]) -> Volume | None:

@@ -1,0 +1,1 @@
+"""The napari side: docks, forms and manifest contributions."""

@@ -1,0 +1,123 @@
+"""The volumes of one domain: layers and files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from magicgui.widgets import create_widget
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGroupBox,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cyclegan3d import io
+from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.gui.layers import to_volume
+
+if TYPE_CHECKING:
+    from magicgui.widgets.bases import CategoricalWidget
+
+FILES = "Volumes (*.tif *.tiff *.nii *.nii.gz);;All files (*)"
+VISIBLE_ROWS = 4
+
+
+class DomainList(QGroupBox):
+    """Choose layers and files for domain A or B.
+
+    Args:
+        title: Shown above the list.
+        parent: Parent widget.
+    """
+
+    changed = Signal()
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self._items: list[Image | Path] = []
+        self._list = QListWidget()
+        self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
+        row_height = self._list.fontMetrics().height() + 6
+        self._list.setFixedHeight(VISIBLE_ROWS * row_height)
+        self.layer_choice = cast(
+            "CategoricalWidget[Any]", create_widget(annotation=Image, label="layer")
+        )
+        add_layer = QPushButton("Add layer")
+        add_files = QPushButton("Add files…")
+        add_folder = QPushButton("Add slice folder…")
+        remove = QPushButton("Remove")
+
+        layers = QHBoxLayout()
+        layers.addWidget(self.layer_choice.native, stretch=1)
+        layers.addWidget(add_layer)
+        files = QHBoxLayout()
+        for button in (add_files, add_folder, remove):
+            files.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._list)
+        layout.addLayout(layers)
+        layout.addLayout(files)
+
+        add_layer.clicked.connect(self._add_layer)
+        add_files.clicked.connect(self._add_files)
+        add_folder.clicked.connect(self._add_folder)
+        remove.clicked.connect(self._remove)
+
+    def value(self) -> list[Volume]:
+        """The volumes, in the order in which they were added; nothing is loaded.
+
+        Raises:
+            InputError: One of them cannot be used.
+        """
+        return [
+            to_volume(item) if isinstance(item, Image) else io.read(item)
+            for item in self._items
+        ]
+
+    def set_value(self, items: list[Image | Path]) -> None:
+        """Show these layers and files."""
+        self._items = []
+        self._list.clear()
+        for item in items:
+            self._append(item)
+        self.changed.emit()
+
+    def add(self, item: Image | Path) -> None:
+        """Add a layer or a file, unless it is there already."""
+        if item not in self._items:
+            self._append(item)
+            self.changed.emit()
+
+    def _append(self, item: Image | Path) -> None:
+        self._items.append(item)
+        text = f"layer: {item.name}" if isinstance(item, Image) else item.name
+        row = QListWidgetItem(text)
+        row.setToolTip(text if isinstance(item, Image) else str(item))
+        self._list.addItem(row)
+
+    def _add_layer(self) -> None:
+        layer = self.layer_choice.value
+        if layer is not None:
+            self.add(layer)
+
+    def _add_files(self) -> None:
+        names, _ = QFileDialog.getOpenFileNames(self, "Add volumes", "", FILES)
+        for name in names:
+            self.add(Path(name))
+
+    def _add_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Add a folder of slices")
+        if name:
+            self.add(Path(name))
+
+    def _remove(self) -> None:
+        chosen = {index.row() for index in self._list.selectedIndexes()}
+        self.set_value(
+            [item for row, item in enumerate(self._items) if row not in chosen]
+        )

@@ -1,0 +1,161 @@
+"""napari layer ↔ Volume: the only file that knows both.
+
+napari draws slices of rotated volumes wrongly, so a volume with an oblique affine is
+shown on the nearest upright grid. The true affine waits in the layer's metadata and
+comes back when the layer becomes a volume again.
+"""
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.transforms import Affine
+from numpy.typing import NDArray
+
+from napari_cyclegan3d import io
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.volume import Volume
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+LayerData = tuple[Any, dict[str, Any], str]
+METADATA_KEY = "napari-cyclegan3d"
+# larger volumes stay on disk and are read slice by slice
+EAGER_BYTES = 2**30
+
+
+def to_layer_data(volume: Volume) -> LayerData:
+    """The volume as a napari layer tuple, upright, with units and axis labels."""
+    shown = {"scale": volume.spacing, "translate": volume.origin}
+    kwargs = {
+        **shown,
+        "name": _stem(volume.name),
+        "units": (volume.unit,) * 3,
+        "axis_labels": volume.axis_labels,
+        "metadata": {METADATA_KEY: {"volume": _without_voxels(volume), **shown}},
+    }
+    return _for_display(volume), kwargs, "image"
+
+
+def to_volume(layer: "Image") -> Volume:
+    """The volume that a layer shows; nothing is loaded.
+
+    Raises:
+        InputError: The layer is no single-channel 3D image.
+    """
+    if getattr(layer, "rgb", False):
+        raise InputError(
+            f"{layer.name}: a colour image; split it into channels and use one of them"
+        )
+    data = layer.data[0] if layer.multiscale else layer.data
+    if data.ndim != 3:
+        raise InputError(
+            f"{layer.name}: shape {tuple(data.shape)} has {data.ndim} axes; use a 3D "
+            "layer (z, y, x)"
+        )
+    known = _known_volume(layer)
+    if known is not None:
+        return Volume(
+            data,
+            known.affine,
+            known.unit,
+            known.axis_labels,
+            layer.name,
+            known.metadata,
+        )
+    units = {str(unit) for unit in layer.units}
+    z, y, x = layer.axis_labels
+    return Volume(
+        data,
+        layer.affine.affine_matrix @ _own_transform(layer).affine_matrix,
+        units.pop() if len(units) == 1 else "pixel",
+        (z, y, x),
+        layer.name,
+    )
+
+
+def result_layer_data(layer: "Image", result: Volume, scale: Fraction) -> LayerData:
+    """A result as a layer that lies exactly over the layer it was computed from.
+
+    Args:
+        layer: The source.
+        result: The translated volume.
+        scale: Its size over the source's size.
+    """
+    factor = float(scale)
+    # the first voxel's centre, in voxels of the source
+    first = np.full(3, (1 / factor - 1) / 2)
+    kwargs = {
+        "name": f"{layer.name} enhanced",
+        "scale": layer.scale / factor,
+        "translate": _own_transform(layer)(first),
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+    shown = {"scale": kwargs["scale"], "translate": kwargs["translate"]}
+    if _known_volume(layer) is not None:
+        kwargs["metadata"] = {
+            METADATA_KEY: {"volume": _without_voxels(result), **shown}
+        }
+    return result.read(), kwargs, "image"
+
+
+def _stem(name: str) -> str:
+    """A file's name without its suffix, as napari names layers."""
+    longest_first = sorted(io.READABLE_SUFFIXES, key=len, reverse=True)
+    return next(
+        (name[: -len(one)] for one in longest_first if name.lower().endswith(one)), name
+    )
+
+
+def _own_transform(layer: "Image") -> Affine:
+    """Scale, shear, rotation and translation of a layer, without its extra affine."""
+    return Affine(
+        scale=layer.scale,
+        translate=layer.translate,
+        rotate=layer.rotate,
+        shear=layer.shear,
+    )
+
+
+def _known_volume(layer: "Image") -> Volume | None:
+    """The volume a layer was made from, unless the user has moved the layer since."""
+    kept = layer.metadata.get(METADATA_KEY)
+    if kept is None:
+        return None
+    unmoved = (
+        np.allclose(layer.scale, kept["scale"])
+        and np.allclose(layer.translate, kept["translate"])
+        and np.allclose(layer.rotate, np.eye(3))
+        and np.allclose(layer.shear, 0)
+        and np.allclose(layer.affine.affine_matrix, np.eye(4))
+    )
+    return kept["volume"] if unmoved else None
+
+
+def _without_voxels(volume: Volume) -> Volume:
+    placeholder: NDArray[Any] = np.broadcast_to(
+        np.zeros((), dtype=volume.dtype), volume.shape
+    )
+    return Volume(
+        placeholder,
+        volume.affine,
+        volume.unit,
+        volume.axis_labels,
+        volume.name,
+        volume.metadata,
+    )
+
+
+def _for_display(volume: Volume) -> Any:
+    if np.prod(volume.shape) * volume.dtype.itemsize <= EAGER_BYTES:
+        return volume.read()
+    import dask.array
+
+    return dask.array.from_array(
+        volume.array, chunks=(1, *volume.shape[1:]), name=False
+    )
