@@ -4,20 +4,18 @@ Exit codes: 0 done, 1 input refused or work stopped early, 2 wrong use of the co
 """
 
 import argparse
+import os
 import re
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import yaml
 from pydantic.fields import FieldInfo
-from tqdm import tqdm
 
 from napari_cyclegan3d import __version__, io
+from napari_cyclegan3d.console import DONE, STOPPED, show_enhancement, show_training
 from napari_cyclegan3d.engine.config import (
     EnhanceConfig,
     Settings,
@@ -27,12 +25,11 @@ from napari_cyclegan3d.engine.config import (
 )
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io.pictures import write_preview
 
-EventT = TypeVar("EventT")
 SettingsT = TypeVar("SettingsT", bound=Settings)
 REGION = re.compile(r"(?P<path>.+)\[(?P<region>[\d:,\s-]+)\]$")
-DONE, REFUSED, WRONG_USE = 0, 1, 2
+RANGE = re.compile(r"(-?\d+)?:(-?\d+)?")
+WRONG_USE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,13 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # threads that wait must not keep the cores from others; read when PyTorch loads
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     try:
         return int(options.run_command(options))
     except (InputError, MemoryShortageError) as error:
-        return _fail(str(error), REFUSED)
+        return _fail(str(error), STOPPED)
     except OSError as error:
-        return _fail(f"{error.filename or 'system'}: {error.strerror}", REFUSED)
+        return _fail(f"{error.filename or 'system'}: {error.strerror}", STOPPED)
 
 
 def _fail(message: str, code: int) -> int:
@@ -87,10 +86,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", type=Path, required=True, help="folder for all that training produces"
     )
-    parser.add_argument(
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
         "--resume", action="store_true", help="go on with the newest state in --run"
     )
-    parser.add_argument(
+    weights.add_argument(
         "--start-from", type=Path, metavar="MODEL", help="begin with a model's weights"
     )
     _add_settings(parser, TrainConfig)
@@ -180,7 +180,8 @@ def _value(text: str) -> Any:
     """`32,32,32` is a list; anything else is what YAML takes it for."""
     try:
         return yaml.safe_load(f"[{text}]" if "," in text else text)
-    except yaml.YAMLError:
+    # impossible dates and numbers: ValueError
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
@@ -206,12 +207,13 @@ def open_volume(text: str) -> Volume:
     match = REGION.match(text)
     if match is None or Path(text).exists():
         return io.read(text)
-    parts = [part.split(":") for part in match["region"].replace(" ", "").split(",")]
-    if len(parts) != 3 or any(len(part) != 2 for part in parts):
+    parts = match["region"].replace(" ", "").split(",")
+    ranges = [found for part in parts if (found := RANGE.fullmatch(part))]
+    if len(parts) != 3 or len(ranges) != 3:
         raise InputError(
             f"{text}: a region has three ranges, as in volume.tif[0:64,:,100:200]"
         )
-    z, y, x = (slice(*(int(n) if n else None for n in part)) for part in parts)
+    z, y, x = (slice(*(int(n) if n else None for n in one.groups())) for one in ranges)
     return io.read(match["path"]).crop((z, y, x))
 
 
@@ -241,33 +243,6 @@ def _train(options: argparse.Namespace) -> int:
     return show_training(events, options.run)
 
 
-def show_training(events: Iterator[Any], run: Path) -> int:
-    """Print a training as it goes on, and save its previews as pictures."""
-    from napari_cyclegan3d.engine import training
-
-    with closing(tqdm(unit="step", dynamic_ncols=True)) as bar:
-        for event in stoppable(events, "saving"):
-            match event:
-                case training.Started():
-                    bar.total, bar.initial, bar.n = event.steps, event.step, event.step
-                    bar.write(f"training on {event.device}")
-                case training.StepDone():
-                    bar.set_postfix_str(_terms(event.terms), refresh=False)
-                    bar.update()
-                case training.PreviewReady():
-                    write_preview(run, event.step, event.images)
-                case training.TrainingDone():
-                    bar.write(f"model: {event.model}")
-                    return DONE
-    print(f"stopped and saved; go on with: --run {run} --resume", file=sys.stderr)
-    return REFUSED
-
-
-def _terms(terms: Mapping[str, float]) -> str:
-    shown = ("cycle_a", "cycle_b", "judge_a", "judge_b")
-    return " ".join(f"{name} {terms[name]:.3f}" for name in shown)
-
-
 def _enhance(options: argparse.Namespace) -> int:
     from napari_cyclegan3d.engine.checkpoint import load_model
     from napari_cyclegan3d.engine.devices import tune_allocator
@@ -281,7 +256,7 @@ def _enhance(options: argparse.Namespace) -> int:
     result = show_enhancement(enhance(volume, model, config))
     if result is None:
         print("stopped; nothing was written", file=sys.stderr)
-        return REFUSED
+        return STOPPED
     io.write(result, options.output)
     print(f"{options.output}: {result.shape} voxels of {_spacing(result)}")
     return DONE
@@ -300,60 +275,8 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"{path.parent}: no such folder; make it first")
 
 
-def show_enhancement(events: Iterator[Any]) -> Volume | None:
-    """Print an enhancement as it goes on; None if it was stopped."""
-    from napari_cyclegan3d.engine import inference
-
-    with closing(tqdm(unit="tile", dynamic_ncols=True)) as bar:
-        for event in stoppable(events, "stopping"):
-            match event:
-                case inference.EnhanceStarted():
-                    bar.total = event.tiles
-                    size = "×".join(map(str, event.tile))
-                    bar.write(f"{event.mode} tiles of {size} on {event.device}")
-                case inference.TileDone():
-                    bar.update()
-                case inference.EnhanceDone():
-                    return event.volume
-    return None
-
-
 def _spacing(volume: Volume) -> str:
     return " × ".join(f"{side:g}" for side in volume.spacing) + f" {volume.unit}"
-
-
-def stoppable(events: Iterator[EventT], what: str) -> Iterator[EventT]:
-    """The events, until Ctrl+C or a termination signal; then the engine is closed.
-
-    The signal is noted and acted on between two events, so that no step is cut in the
-    middle. A second one interrupts at once.
-    """
-    with _noted_signals(what) as noted, closing(events):  # type: ignore[type-var]
-        for event in events:
-            yield event
-            if noted:
-                return
-
-
-@contextmanager
-def _noted_signals(what: str) -> Iterator[list[int]]:
-    noted: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-        print(f"\n{what} …", file=sys.stderr)
-
-    before = {
-        number: signal.signal(number, note)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ default silently.
 """
 
 import math
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -18,6 +19,10 @@ from napari_cyclegan3d.engine.errors import InputError
 PATCH_MULTIPLE = 4  # pooling of every generator pair of this family, in voxels of A
 
 Norm = Literal["none", "instance", "affine"]
+
+# a few lines of YAML aliases can name billions of values
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring = 2, 80
 
 
 class Settings(BaseModel):
@@ -41,9 +46,9 @@ class GeneratorConfig(Settings):
         "depend on the tile; 'affine' is a learned scale and shift per channel.",
     )
     residual: bool = Field(
-        True,
-        description="Add the (resized) input to the output, so that training starts "
-        "from the identity and contrast cannot invert.",
+        False,
+        description="Add the (resized) input to the output; training then starts from "
+        "the identity.",
     )
     noise: bool = Field(
         True,
@@ -69,7 +74,7 @@ class LossConfig(Settings):
         "lsgan", description="Adversarial loss: least squares or cross-entropy."
     )
     adversarial_a: float = Field(
-        1.0,
+        5.0,
         ge=0,
         le=1000,
         description="Weight of fake_a being taken for A: how faithfully b_to_a learns "
@@ -308,7 +313,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # impossible dates and numbers, bytes that are no text: ValueError
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: not a YAML file ({first})") from None
     if not isinstance(values, dict):
@@ -331,7 +337,8 @@ def _sentence(model: type[Settings], error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return message
-    return f"setting {key} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    value = SHORT.repr(problem["input"])
+    return f"setting {key} = {value}: {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(model: type[Settings], path: tuple[int | str, ...]) -> list[str]:

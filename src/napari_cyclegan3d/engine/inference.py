@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.checkpoint import Model
-from napari_cyclegan3d.engine.config import EnhanceConfig
+from napari_cyclegan3d.engine.config import EnhanceConfig, IntensityConfig
 from napari_cyclegan3d.engine.devices import choose_device
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.engine.intensity import fit_intensity
@@ -149,9 +149,10 @@ class _Job:
             if direction == "a_to_b"
             else (header.intensity_b, header.intensity_a)
         )
-        own = fit_intensity([volume], header.config.intensity)  # refuses empty volumes
         if header.config.intensity.scope == "volume":
-            self.fit_in = own
+            self.fit_in = fit_intensity([volume], header.config.intensity)
+        else:  # only refuses volumes that show nothing
+            fit_intensity([volume], IntensityConfig(method="minmax"))
         self.mode = config.mode
         if self.mode == "auto":
             self.mode = "blend" if self.network.tile_dependent else "exact"
@@ -208,6 +209,9 @@ def _compute_exact(
     job: _Job, tile: Tile
 ) -> Iterator[tuple[Region, NDArray[np.float32]]]:
     """A tile's kept part; split in halves for as long as the memory does not do."""
+    region = output_region(tile, job.shape, job.scale)
+    if any(part.start >= part.stop for part in region):
+        return  # at 1/2 and 1/4, what is left over at the end gives no voxel
     try:
         result = job.compute(tile)
     except torch.OutOfMemoryError:
@@ -220,7 +224,6 @@ def _compute_exact(
         for half in halves:
             yield from _compute_exact(job, half)
         return
-    region = output_region(tile, job.shape, job.scale)
     starts = [int(axis.read[0] * job.scale) for axis in tile.axes]
     inner = tuple(
         slice(part.start - start, part.stop - start)
@@ -259,7 +262,7 @@ def _run_blend(job: _Job, out: Sink) -> Iterator[EnhanceEvent]:
         buffer, buffer_start = fresh, start
         for tile in tiles:
             k, j, i = tile.index
-            result = job.compute(tile)
+            result = _compute_blend(job, tile)
             result *= windows_z[k][:, None, None]
             result *= windows_y[j][:, None] * windows_x[i]
             _add(buffer, result, tile, job)
@@ -274,6 +277,16 @@ def _run_blend(job: _Job, out: Sink) -> Iterator[EnhanceEvent]:
         if region is not None:
             out[region] = buffer[region[0].start - start : region[0].stop - start]
             yield RegionReady(region)
+
+
+def _compute_blend(job: _Job, tile: Tile) -> NDArray[np.float32]:
+    try:
+        return job.compute(tile)
+    except torch.OutOfMemoryError:
+        half = tuple(max(1, side // 2) for side in job.tile)
+        raise MemoryShortageError(
+            f"{job.device} has too little memory for tile {job.tile}; try tile {half}"
+        ) from None
 
 
 def _planes(start: int, stop: int, shape: Shape) -> Region | None:

@@ -38,7 +38,7 @@ class Intensity(Settings):
 def fit_intensity(volumes: Sequence[Volume], config: IntensityConfig) -> Intensity:
     """Fit over all finite voxels of all volumes, reading slab by slab.
 
-    Percentiles are taken over an even sample of about four million voxels.
+    Percentiles are taken over a random sample of about four million voxels.
 
     Raises:
         InputError: A volume has no finite voxel, or the same value everywhere.
@@ -120,11 +120,15 @@ def _percentiles(
     volumes: Sequence[Volume], limits: tuple[float, float]
 ) -> tuple[float, float]:
     voxels = sum(int(np.prod(volume.shape)) for volume in volumes)
-    stride = max(1, voxels // SAMPLE_VOXELS)
+    share = max(1, voxels // SAMPLE_VOXELS)
+    rng = np.random.default_rng(0)
     sample = []
     for volume in volumes:
         for slab in _slabs(volume):
             finite = slab[np.isfinite(slab)]
-            sample.append(finite[::stride])
+            if share > 1 and finite.size:
+                # at random: even steps can meet one column of the volume only
+                finite = rng.choice(finite, -(-finite.size // share))
+            sample.append(finite)
     low, high = np.percentile(np.concatenate(sample).astype(np.float64), limits)
     return float(low), float(high)

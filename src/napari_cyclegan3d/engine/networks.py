@@ -261,19 +261,17 @@ class PatchDiscriminator(nn.Module):
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Kaiming-normal weights (He et al. 2015, arXiv:1502.01852), zero biases.
 
-    The last convolution of a generator starts near zero, so that a residual generator
-    starts as the identity.
+    The last convolution starts near zero: a residual generator starts as the identity,
+    and a discriminator undecided.
     """
-    for module in network.modules():
-        if isinstance(module, CONVOLUTIONS):
-            nn.init.kaiming_normal_(
-                module.weight, a=0.2, mode="fan_in", generator=generator
-            )
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    body = getattr(network, "body", None)
-    if body is not None:
-        nn.init.normal_(body.final.weight, std=0.02, generator=generator)
+    convolutions = [m for m in network.modules() if isinstance(m, CONVOLUTIONS)]
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(
+            convolution.weight, a=0.2, mode="fan_in", generator=generator
+        )
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
+    nn.init.normal_(convolutions[-1].weight, std=0.02, generator=generator)
 
 
 def measure_halo(generator: Generator) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class TilePlan:
             )
 
     def windows(self, scale: Fraction) -> tuple[list[NDArray[np.float32]], ...]:
-        """Weights of the tiles along each axis, in output voxels; they add up to one."""
+        """Weights of the tiles per axis, in output voxels; they add up to one."""
         return tuple(_axis_windows(tiles, scale) for tiles in self.grid)
 
 

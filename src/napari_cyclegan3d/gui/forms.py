@@ -102,9 +102,6 @@ class SettingsForm(QWidget):
             form.changed.connect(self.changed)
             self._sections[name] = form
             fold = QCollapsible(label.capitalize(), self)
-            fold.setContentsMargins(0, 0, 0, 0)
-            fold.layout().setContentsMargins(0, 0, 0, 0)
-            fold.layout().setSpacing(0)
             fold.setToolTip(section.__doc__ or "")
             fold.addWidget(form)
             layout = self.layout()

@@ -1,0 +1,267 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import chisquare
+
+from napari_cyclegan3d.engine import patches
+from napari_cyclegan3d.engine.config import SamplingConfig
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.intensity import Intensity
+from napari_cyclegan3d.engine.patches import (
+    DomainSampler,
+    NormalisedVolume,
+    PatchSampler,
+)
+from napari_cyclegan3d.engine.volume import Region, Shape, Volume
+
+AS_IT_IS = Intensity(offset=0.0, gain=1.0)
+PLAIN = SamplingConfig(flips=False, rotations=False, min_content=0)
+AUGMENTED = SamplingConfig(min_content=0)
+
+
+def numbered(shape: Shape, first: int = 0) -> Volume:
+    """Every voxel holds its own number."""
+    return Volume(np.arange(first, first + np.prod(shape)).reshape(shape))
+
+
+def sampler(
+    *volumes: Volume,
+    patch: Shape = (4, 4, 4),
+    config: SamplingConfig = PLAIN,
+    seed: int = 0,
+) -> DomainSampler:
+    domain = [NormalisedVolume(volume, AS_IT_IS) for volume in volumes]
+    return DomainSampler(domain, patch, config, np.random.default_rng(seed))
+
+
+def pair_sampler(seed: int, a: Volume, b: Volume, scale: int = 1) -> PatchSampler:
+    a, b = (NormalisedVolume(volume, AS_IT_IS) for volume in (a, b))
+    return PatchSampler([a], [b], (4, 4, 4), scale, AUGMENTED, seed)
+
+
+def region_at(origin: int, shape: Shape, patch: Shape) -> Region:
+    starts = np.unravel_index(origin, shape)
+    z, y, x = (slice(s, s + p) for s, p in zip(starts, patch, strict=True))
+    return z, y, x
+
+
+def test_a_patch_is_a_part_of_the_volume_after_normalisation() -> None:
+    volume = numbered((6, 7, 8))
+    one = DomainSampler(
+        [NormalisedVolume(volume, Intensity(offset=100.0, gain=4.0))],
+        (4, 3, 5),
+        PLAIN,
+        np.random.default_rng(0),
+    )
+    patch = one.draw()
+    grey = patch * 4 + 100
+    region = region_at(int(grey[0, 0, 0]), volume.shape, (4, 3, 5))
+    np.testing.assert_array_equal(grey, volume.read()[region])
+
+
+def test_every_place_where_a_patch_fits_is_drawn_equally_often() -> None:
+    # 3 · 2 · 4 places in one volume, 1 · 2 · 1 in the other
+    first, second = numbered((6, 5, 7)), numbered((4, 5, 4), first=1000)
+    drawn = sampler(first, second)
+    origins = [int(drawn.draw()[0, 0, 0]) for _ in range(2600)]
+    _, counts = np.unique(origins, return_counts=True)
+    assert len(counts) == 26
+    assert chisquare(counts).pvalue > 0.001
+
+
+def test_patches_of_a_and_b_are_drawn_independently() -> None:
+    a, b = numbered((5, 5, 4)), numbered((4, 5, 5))
+    pairs = PatchSampler(
+        [NormalisedVolume(a, AS_IT_IS)],
+        [NormalisedVolume(b, AS_IT_IS)],
+        (4, 4, 4),
+        1,
+        PLAIN,
+        seed=0,
+    )
+    table: dict[tuple[int, int], int] = {}
+    for _ in range(400):
+        batch = pairs.draw(4)
+        for image_a, image_b in zip(batch.real_a, batch.real_b, strict=True):
+            key = int(image_a.flatten()[0]), int(image_b.flatten()[0])
+            table[key] = table.get(key, 0) + 1
+    assert len(table) == 16
+    assert chisquare(list(table.values())).pvalue > 0.001
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_a_batch_has_patches_of_a_and_scale_times_larger_ones_of_b(scale: int) -> None:
+    batch = pair_sampler(0, numbered((6, 6, 6)), numbered((20, 20, 20)), scale).draw(3)
+    assert batch.real_a.shape == (3, 1, 4, 4, 4)
+    assert batch.real_b.shape == (3, 1, 4 * scale, 4 * scale, 4 * scale)
+
+
+def drawn(one: PatchSampler, times: int = 5) -> NDArray[np.float32]:
+    batches = [one.draw(2) for _ in range(times)]
+    return np.array([[batch.real_a.numpy(), batch.real_b.numpy()] for batch in batches])
+
+
+def test_the_same_seed_draws_the_same_patches_and_another_seed_others() -> None:
+    a, b = numbered((6, 7, 8)), numbered((8, 7, 6))
+    first = drawn(pair_sampler(3, a, b))
+    np.testing.assert_array_equal(first, drawn(pair_sampler(3, a, b)))
+    assert (first != drawn(pair_sampler(4, a, b))).any()
+
+
+def test_a_saved_state_is_followed_by_the_same_patches() -> None:
+    a, b = numbered((6, 7, 8)), numbered((8, 7, 6))
+    one, other = pair_sampler(3, a, b), pair_sampler(99, a, b)
+    drawn(one)
+    state = one.state_dict()
+    expected = drawn(one)
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(drawn(other), expected)
+
+
+def test_no_voxel_outside_a_region_of_interest_is_drawn() -> None:
+    volume = numbered((10, 11, 12))
+    region = (slice(2, 8), slice(3, 8), slice(5, 11))
+    one = sampler(volume.crop(region), config=AUGMENTED)
+    seen = np.unique([one.draw() for _ in range(300)])
+    np.testing.assert_array_equal(seen, volume.read(region).ravel())
+
+
+@pytest.mark.parametrize("patch", [(4, 4, 4), (2, 4, 4), (2, 3, 4)])
+def test_flips_and_rotations_keep_the_voxels_and_the_shape_of_a_patch(
+    patch: Shape,
+) -> None:
+    volume = numbered((8, 8, 8))
+    one = sampler(volume, patch=patch, config=AUGMENTED)
+    turned = 0
+    for _ in range(50):
+        image = one.draw()
+        region = region_at(int(image.min()), volume.shape, patch)
+        untouched = volume.read(region)
+        assert image.shape == patch
+        np.testing.assert_array_equal(np.unique(image), untouched.ravel())
+        turned += (image != untouched).any()
+    assert turned > 25
+
+
+def slopes(volume: Volume, config: SamplingConfig) -> set[tuple[int, ...]]:
+    """In which directions the grey value rises, over many patches."""
+    one = sampler(volume, config=config)
+    found = set()
+    for _ in range(100):
+        image = one.draw()
+        found.add(tuple(int(np.diff(image, axis=n).mean()) for n in range(3)))
+    return found
+
+
+RAMP = np.broadcast_to(np.arange(8)[:, None, None], (8, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("config", "directions"),
+    [
+        (PLAIN, {(1, 0, 0)}),
+        (PLAIN.model_copy(update={"flips": True}), {(1, 0, 0), (-1, 0, 0)}),
+        (
+            PLAIN.model_copy(update={"rotations": True}),
+            {(n, 0, 0) for n in (1, -1)}
+            | {(0, n, 0) for n in (1, -1)}
+            | {(0, 0, n) for n in (1, -1)},
+        ),
+    ],
+    ids=["plain", "flips", "rotations"],
+)
+def test_only_what_is_asked_for_is_done_to_a_patch(
+    config: SamplingConfig, directions: set[tuple[int, ...]]
+) -> None:
+    assert slopes(Volume(RAMP), config) == directions
+
+
+def test_an_axis_of_other_voxel_size_is_never_turned_into_another() -> None:
+    coarse_z = Volume(RAMP, np.diag([2.0, 1.0, 1.0, 1.0]))
+    assert slopes(coarse_z, AUGMENTED) == {(1, 0, 0), (-1, 0, 0)}
+    coarse_y = Volume(RAMP, np.diag([1.0, 2.0, 1.0, 1.0]))
+    assert {n for n, _, _ in slopes(coarse_y, AUGMENTED)} == {-1, 0, 1}
+    assert {n for _, n, _ in slopes(coarse_y, AUGMENTED)} == {0}
+
+
+def test_one_volume_of_other_voxel_size_is_enough_to_keep_its_axis_in_place() -> None:
+    domain = [Volume(RAMP), Volume(RAMP, np.diag([1.5, 1.0, 1.0, 1.0]))]
+    one = sampler(*domain, config=AUGMENTED)
+    for _ in range(100):
+        image = one.draw()
+        np.testing.assert_array_equal(image.std(axis=(1, 2)), 0)
+
+
+def half_empty(filling: float) -> Volume:
+    grey = np.random.default_rng(0).normal(0, 1, (24, 8, 8)).astype(np.float32)
+    grey[:12] = filling
+    return Volume(grey)
+
+
+@pytest.mark.parametrize("filling", [0.0, np.nan, np.inf])
+def test_patches_that_show_nothing_or_miss_voxels_are_drawn_again(
+    filling: float,
+) -> None:
+    one = sampler(half_empty(filling), config=SamplingConfig(min_content=0.3))
+    for _ in range(100):
+        image = one.draw()
+        assert image.std() >= 0.3
+        if not np.isfinite(filling):
+            assert (image != 0).all()
+
+
+def test_with_the_rejection_off_empty_patches_are_drawn() -> None:
+    one = sampler(half_empty(0.0))
+    assert min(one.draw().std() for _ in range(100)) == 0
+
+
+def test_a_volume_that_shows_nothing_anywhere_still_gives_patches() -> None:
+    one = sampler(Volume(np.zeros((8, 8, 8))), config=SamplingConfig(min_content=1))
+    np.testing.assert_array_equal(one.draw(), 0)
+
+
+class Recorded:
+    """An array that remembers what was read from it."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.sizes: list[int] = []
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        part = self.array[region]
+        self.sizes.append(part.size)
+        return part
+
+
+def test_volumes_beyond_the_cache_are_read_patch_by_patch_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grey = numbered((6, 7, 8)).read()
+    cached, lazy = Recorded(grey), Recorded(grey)
+    one = sampler(Volume(cached))
+    monkeypatch.setattr(patches, "CACHE_BYTES", 0)
+    other = sampler(Volume(lazy))
+    for _ in range(5):
+        np.testing.assert_array_equal(one.draw(), other.draw())
+    assert cached.sizes == [grey.size]
+    assert lazy.sizes == [4**3] * 5
+
+
+def test_a_patch_larger_than_a_volume_is_refused_by_the_name_of_the_volume() -> None:
+    small = Volume(np.zeros((8, 3, 8)), name="small scan")
+    with pytest.raises(InputError, match=r"^small scan: patch \(4, 4, 4\) is larger"):
+        sampler(numbered((8, 8, 8)), small)
+
+
+def test_a_volume_of_one_slice_is_refused_by_its_name() -> None:
+    flat = Volume(np.zeros((1, 64, 64)), name="flat scan")
+    with pytest.raises(InputError, match=r"^flat scan: .* is a single slice"):
+        sampler(flat)
+
+
+def test_a_patch_of_b_is_refused_where_scale_times_the_patch_does_not_fit() -> None:
+    b = Volume(np.zeros((8, 7, 8)), name="slow scan")
+    with pytest.raises(InputError, match=r"^slow scan: patch \(8, 8, 8\) is larger"):
+        pair_sampler(0, numbered((8, 8, 8)), b, scale=2)

@@ -1,0 +1,178 @@
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from napari_cyclegan3d.engine.tiling import (
+    AxisTile,
+    Tile,
+    TilePlan,
+    output_region,
+    output_shape,
+    plan_blend,
+    plan_exact,
+    read_reflected,
+    round_up,
+)
+from napari_cyclegan3d.engine.volume import Shape, Volume
+
+SHAPES: list[Shape] = [(2, 3, 5), (16, 17, 31), (40, 8, 23)]
+TILES: list[Shape] = [(1, 1, 1), (8, 12, 16), (10, 20, 7), (99, 99, 99)]
+HALO = (8, 12)
+
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+every_tile = pytest.mark.parametrize("tile", TILES)
+every_stride = pytest.mark.parametrize("stride", [2, 4, 8, 16])
+
+
+def tiles_of(plan: TilePlan) -> list[Tile]:
+    return [tile for _, row in plan.rows() for tile in row]
+
+
+def region_of(tile: Tile) -> tuple[slice, ...]:
+    return tuple(slice(*axis.keep) for axis in tile.axes)
+
+
+@every_shape
+@every_tile
+@every_stride
+def test_exact_cores_cover_every_voxel_once_in_whole_strides(
+    shape: Shape, tile: Shape, stride: int
+) -> None:
+    plan = plan_exact(shape, tile, HALO, stride)
+    covered = np.zeros([round_up(size, stride) for size in shape], int)
+    for one in tiles_of(plan):
+        covered[region_of(one)] += 1
+        for axis in one.axes:
+            assert axis.read == (axis.keep[0] - HALO[0], axis.keep[1] + HALO[1])
+            assert axis.keep[0] % stride == 0
+            assert (axis.keep[1] - axis.keep[0]) % stride == 0
+    assert (covered == 1).all()
+
+
+@every_shape
+@every_tile
+@every_stride
+def test_exact_cores_are_no_larger_than_asked_for_in_whole_strides(
+    shape: Shape, tile: Shape, stride: int
+) -> None:
+    for one in tiles_of(plan_exact(shape, tile, HALO, stride)):
+        for axis, side in zip(one.axes, tile, strict=True):
+            assert axis.keep[1] - axis.keep[0] <= round_up(side, stride)
+
+
+@every_shape
+@every_tile
+@pytest.mark.parametrize("overlap", [0.1, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize(
+    ("stride", "scale"),
+    [(4, Fraction(1)), (4, Fraction(2)), (2, Fraction(4)), (16, Fraction(1, 4))],
+)
+def test_the_weights_of_overlapping_tiles_add_up_to_one_at_every_voxel(
+    shape: Shape, tile: Shape, overlap: float, stride: int, scale: Fraction
+) -> None:
+    plan = plan_blend(shape, tile, overlap, stride)
+    size = output_shape(shape, scale)
+    for axis, windows in enumerate(plan.windows(scale)):
+        total = np.zeros(size[axis])
+        for one, window in zip(plan.grid[axis], windows, strict=True):
+            assert (window > 0).all()
+            start = int(one.keep[0] * scale)
+            assert len(window) == int(one.keep[1] * scale) - start
+            for position, weight in enumerate(window, start):
+                if 0 <= position < size[axis]:
+                    total[position] += weight
+        np.testing.assert_allclose(total, 1, rtol=0, atol=1e-6)
+
+
+@every_shape
+@every_tile
+@every_stride
+@pytest.mark.parametrize("overlap", [0.1, 0.5, 0.75])
+def test_blended_tiles_are_whole_strides_and_overlap_as_asked_for_or_more(
+    shape: Shape, tile: Shape, stride: int, overlap: float
+) -> None:
+    for tiles, asked in zip(
+        plan_blend(shape, tile, overlap, stride).grid, tile, strict=True
+    ):
+        side = max(round_up(asked, stride), 2 * stride)
+        for one in tiles:
+            assert one.read == one.keep
+            assert one.keep[1] - one.keep[0] == side
+            assert one.keep[0] % stride == 0
+        for one, following in itertools.pairwise(tiles):
+            shared = one.keep[1] - following.keep[0]
+            assert stride <= shared < side
+            assert shared >= min(int(overlap * side), side - stride)
+
+
+@every_shape
+@every_tile
+def test_blended_tiles_stick_out_so_that_the_border_is_away_from_their_rim(
+    shape: Shape, tile: Shape
+) -> None:
+    plan = plan_blend(shape, tile, 0.5, 4)
+    for tiles, size in zip(plan.grid, shape, strict=True):
+        side = tiles[0].keep[1] - tiles[0].keep[0]
+        assert tiles[0].keep[0] <= -side // 4
+        assert tiles[-1].keep[1] >= size + side // 4
+
+
+def test_tiles_come_layer_by_layer_with_their_place_in_the_grid() -> None:
+    plan = plan_exact((16, 12, 8), (8, 4, 8), HALO, 4)
+    rows = list(plan.rows())
+    assert [len(row) for _, row in rows] == [3, 3]
+    for k, (tile_z, row) in enumerate(rows):
+        assert all(tile.axes[0] is tile_z for tile in row)
+        assert [tile.index for tile in row] == [(k, 0, 0), (k, 1, 0), (k, 2, 0)]
+    assert len(plan) == 6
+    assert len(plan_exact((16, 12, 8), (99, 99, 99), HALO, 4)) == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (9, 7, 11), (40, 2, 8)])
+@pytest.mark.parametrize("before", [0, 3, 25])
+@pytest.mark.parametrize("after", [0, 4, 60])
+def test_beyond_the_border_the_volume_is_mirrored_like_numpy_does_it(
+    shape: Shape, before: int, after: int
+) -> None:
+    grey = np.random.default_rng(0).normal(size=shape)
+    axes = [AxisTile((-before, size + after), (0, size)) for size in shape]
+    read = read_reflected(Volume(grey), Tile((axes[0], axes[1], axes[2]), (0, 0, 0)))
+    np.testing.assert_array_equal(read, np.pad(grey, (before, after), mode="reflect"))
+
+
+def test_a_tile_inside_the_volume_reads_its_own_voxels_only() -> None:
+    grey = np.arange(1000).reshape(10, 10, 10)
+    axis = AxisTile((2, 7), (3, 6))
+    read = read_reflected(Volume(grey), Tile((axis, axis, axis), (0, 0, 0)))
+    np.testing.assert_array_equal(read, grey[2:7, 2:7, 2:7])
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        (Fraction(1), (7, 8, 9)),
+        (Fraction(4), (28, 32, 36)),
+        (Fraction(1, 2), (3, 4, 4)),
+        (Fraction(1, 4), (1, 2, 2)),
+    ],
+)
+def test_what_is_left_over_when_reducing_is_dropped(
+    scale: Fraction, expected: Shape
+) -> None:
+    assert output_shape((7, 8, 9), scale) == expected
+
+
+@every_shape
+@pytest.mark.parametrize(
+    "scale", [Fraction(1), Fraction(2), Fraction(4), Fraction(1, 2), Fraction(1, 4)]
+)
+def test_the_kept_parts_of_all_tiles_fill_the_output_once(
+    shape: Shape, scale: Fraction
+) -> None:
+    size = output_shape(shape, scale)
+    covered = np.zeros(size, int)
+    for tile in tiles_of(plan_exact(shape, (16, 8, 32), HALO, 8)):
+        covered[output_region(tile, size, scale)] += 1
+    assert (covered == 1).all()

@@ -1,0 +1,352 @@
+"""Files that cannot be used are refused with one sentence, and quietly."""
+
+import gzip
+import os
+import struct
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+
+from napari_cyclegan3d import io
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.volume import Volume
+
+VOXELS = np.arange(5 * 20 * 24, dtype=np.uint16).reshape(5, 20, 24)
+NOISE = np.random.default_rng(0).integers(0, 2**16, (5, 20, 24), np.uint16)
+
+
+def missing(path: Path) -> None:
+    pass
+
+
+def folder_without_tiff(path: Path) -> None:
+    path.mkdir()
+    (path / "notes.txt").write_text("scan of Monday")
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def text(path: Path) -> None:
+    path.write_text("This is no image.\n" * 100)
+
+
+def written(path: Path) -> bytes:
+    io.write(Volume(NOISE), path)
+    return path.read_bytes()
+
+
+def half(path: Path) -> None:
+    path.write_bytes(written(path)[:2500])
+
+
+def without_last_voxels(path: Path) -> None:
+    data = written(path)
+    path.write_bytes(data[: len(data) - 40])
+
+
+def compressed_half(path: Path) -> None:
+    tifffile.imwrite(path, NOISE, compression="zlib")
+    path.write_bytes(path.read_bytes()[:2500])
+
+
+def one_page_lost(path: Path) -> None:
+    tifffile.imwrite(path, VOXELS, metadata=None)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def colours(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((5, 20, 24, 3), np.uint8), photometric="rgb")
+
+
+def channels(path: Path) -> None:
+    voxels = np.zeros((5, 2, 20, 24), np.uint8)
+    tifffile.imwrite(path, voxels, imagej=True, metadata={"axes": "ZCYX"})
+
+
+def two_channels(path: Path) -> None:
+    voxels = np.zeros((2, 20, 24), np.uint8)
+    tifffile.imwrite(path, voxels, imagej=True, metadata={"axes": "CYX"})
+
+
+def movie(path: Path) -> None:
+    voxels = np.zeros((3, 5, 20, 24), np.uint8)
+    tifffile.imwrite(path, voxels, imagej=True, metadata={"axes": "TZYX"})
+
+
+def images_of_two_sizes(path: Path) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(np.zeros((5, 20, 24), np.uint8))
+        writer.write(np.zeros((6, 8), np.uint8))
+
+
+def complex_voxels(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((5, 20, 24), np.complex64))
+
+
+def x_last(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((5, 20, 24), np.uint8), metadata={"axes": "YXZ"})
+
+
+def no_codec(path: Path) -> None:
+    """A stack of an unknown compression (a private code)."""
+    tifffile.imwrite(path, VOXELS, compression="zlib")
+    data = bytearray(path.read_bytes())
+    tag = struct.pack("<HHI", 259, 3, 1)
+    at = data.find(tag)
+    while at >= 0:
+        data[at + 8 : at + 10] = struct.pack("<H", 34887)
+        at = data.find(tag, at + 1)
+    path.write_bytes(data)
+
+
+def vast_tiff(path: Path) -> None:
+    """Two billion rows and columns promised, a few bytes there."""
+    tifffile.imwrite(path, NOISE, compression="zlib", metadata=None)
+    data = bytearray(path.read_bytes())
+    for code in (256, 257, 278):
+        at = data.find(struct.pack("<HHI", code, 4, 1))
+        while at >= 0:
+            data[at + 8 : at + 12] = struct.pack("<I", 2**31 - 1)
+            at = data.find(struct.pack("<HHI", code, 4, 1), at + 1)
+    path.write_bytes(data)
+
+
+def missing_ome_file(path: Path) -> None:
+    tifffile.imwrite(path, VOXELS, ome=True, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(path) as tif:
+        xml = tif.ome_metadata or ""
+    xml = xml.replace('<TiffData IFD="0" PlaneCount="5"/>', OTHER_FILE)
+    tifffile.imwrite(path, VOXELS[:1], description=xml, metadata=None)
+
+
+OTHER_FILE = (
+    '<TiffData IFD="0" FirstZ="0" PlaneCount="1"/>'
+    '<TiffData IFD="0" FirstZ="1" PlaneCount="4">'
+    '<UUID FileName="other.ome.tif">urn:uuid:0</UUID></TiffData>'
+)
+
+
+def cut_ome_text(path: Path) -> None:
+    """The voxels are all there, the text with their size is not."""
+    io.write(Volume(NOISE.astype(np.int16), unit="micrometer"), path)
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def half_of_noise(path: Path) -> None:
+    data = written(path)
+    path.write_bytes(data[: len(data) // 2])
+
+
+def packed_but_short(path: Path) -> None:
+    """An intact gzip file with half of the voxels in it."""
+    plain = path.with_name("plain.nii")
+    path.write_bytes(gzip.compress(written(plain)[:2000]))
+
+
+def renamed_to_gz(path: Path) -> None:
+    path.write_bytes(written(path.with_name("plain.nii")))
+
+
+def renamed_from_gz(path: Path) -> None:
+    path.write_bytes(written(path.with_name("packed.nii.gz")))
+
+
+def nifti(path: Path, *changes: tuple[str, object]) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_shape((4, 5, 6))
+    header.set_data_dtype(np.int16)
+    for field, value in changes:
+        header[field] = value
+    data = header.binaryblock + bytes(4 + 2 * 4 * 5 * 6)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def vast(path: Path) -> None:
+    nifti(path, ("dim", [3, 30000, 30000, 30000, 1, 1, 1, 1]), ("vox_offset", 352))
+
+
+def negative(path: Path) -> None:
+    nifti(path, ("dim", [3, -4, -5, 6, 1, 1, 1, 1]))
+
+
+def frames(path: Path) -> None:
+    nifti(path, ("dim", [4, 4, 5, 3, 2, 1, 1, 1]))
+
+
+def rgb_voxels(path: Path) -> None:
+    nifti(path, ("dim", [3, 4, 5, 2, 1, 1, 1, 1]), ("datatype", 128), ("bitpix", 24))
+
+
+def unknown_type(path: Path) -> None:
+    nifti(path, ("datatype", 77))
+
+
+def flat_affine(path: Path) -> None:
+    nifti(path, ("sform_code", 1))
+
+
+def far_extension(path: Path) -> None:
+    nifti(path, ("vox_offset", 2.0**30))
+
+
+def nan_offset(path: Path) -> None:
+    nifti(path, ("vox_offset", np.nan))
+
+
+def pair_header(path: Path) -> None:
+    nifti(path, ("magic", b"ni1"))
+
+
+CASES: list[tuple[Callable[[Path], None], str, str]] = [
+    (missing, "a.tif", "no such file or folder; check the path"),
+    (missing, "a.nii", "no such file"),
+    (folder_without_tiff, "slices", r"holds no \.tif or \.tiff file"),
+    (text, "a.png", r"known are \.tif, \.tiff, \.nii, \.nii\.gz"),
+    (text, "a.gz", "known are"),
+    (empty, "a.tif", "0 bytes"),
+    (empty, "a.nii", "0 bytes"),
+    (empty, "a.nii.gz", "0 bytes"),
+    (text, "a.tif", "is no TIFF image"),
+    (text, "a.nii", "is no NIfTI image"),
+    (text, "a.nii.gz", r"is not compressed with gzip; rename it .*\.nii"),
+    (half, "a.tif", "is cut off: parts of the"),
+    (compressed_half, "a.tif", "is cut off: parts of the"),
+    (one_page_lost, "a.tif", "is cut off: parts of the"),
+    (cut_ome_text, "a.tif", "is cut off"),
+    (missing_ome_file, "a.ome.tif", "slices are in other files"),
+    (vast_tiff, "a.tif", "promises .* bytes of voxels"),
+    (colours, "a.tif", "colour or multi-channel image .*5 Q × 3 S.*; save one"),
+    (channels, "a.tif", "2 C.*Split Channels"),
+    (two_channels, "a.tif", "2 C.*Split Channels"),
+    (movie, "a.tif", "4 axes .*3 T × 5 Z"),
+    (images_of_two_sizes, "a.tif", r"holds 2 images .*\(5, 20, 24\), \(6, 8\)"),
+    (complex_voxels, "a.tif", "complex64 are no grey values"),
+    (x_last, "a.tif", "axes are stored as YXZ"),
+    (no_codec, "a.tif", "compressed with LERC, .* `pip install imagecodecs`"),
+    (half, "a.nii", "its header promises 5152 bytes and 2500 are there"),
+    (without_last_voxels, "a.nii", "promises 5152 bytes and 5112 are there"),
+    (half_of_noise, "a.nii.gz", "inside its compressed data"),
+    (packed_but_short, "a.nii.gz", "promises 5152 bytes and 2000 are there"),
+    (renamed_to_gz, "a.nii.gz", "is not compressed with gzip"),
+    (renamed_from_gz, "a.nii", r"is compressed with gzip; rename it .*\.nii\.gz"),
+    (vast, "a.nii", "promises 54000000000352 bytes"),
+    (vast, "a.nii.gz", "promises 54000000000352 bytes"),
+    (negative, "a.nii", r"shape \(-4, -5, 6\)"),
+    (frames, "a.nii", "4D image of 2 frames"),
+    (rgb_voxels, "a.nii", "no grey values"),
+    (unknown_type, "a.nii", "is no NIfTI image"),
+    (flat_affine, "a.nii", "affine in its header cannot be inverted"),
+    (far_extension, "a.nii.gz", "is no NIfTI image"),
+    (nan_offset, "a.nii", "is no NIfTI image"),
+    (pair_header, "a.nii", "is no NIfTI image"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "sentence"),
+    CASES,
+    ids=[f"{make.__name__}-{name}" for make, name, _ in CASES],
+)
+def test_what_cannot_be_read_is_refused_in_one_quiet_sentence(
+    make: Callable[[Path], None],
+    name: str,
+    sentence: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    path = tmp_path / name
+    make(path)
+    capfd.readouterr()
+    caplog.clear()
+    recwarn.clear()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=sentence) as refusal:
+            io.read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    message = str(refusal.value)
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+    assert not recwarn.list
+    assert peak < 20e6
+
+
+@contextmanager
+def ordinary_user() -> Iterator[Path]:
+    """A folder open to everybody, and no rights to do everything."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("permissions are POSIX ones")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+
+
+@pytest.mark.parametrize("suffix", io.READABLE_SUFFIXES)
+def test_a_file_that_may_not_be_read_is_named(suffix: str) -> None:
+    with ordinary_user() as folder:
+        path = folder / f"private{suffix}"
+        written(path)
+        path.chmod(0)
+        with pytest.raises(InputError, match=r"private.*Permission denied.*check"):
+            io.read(path)
+
+
+def test_a_file_in_a_closed_folder_is_named() -> None:
+    with ordinary_user() as folder:
+        closed = folder / "closed"
+        closed.mkdir()
+        written(closed / "a.tif")
+        closed.chmod(0)
+        with pytest.raises(InputError, match=r"a\.tif.*Permission denied"):
+            io.read(closed / "a.tif")
+        with pytest.raises(InputError, match=r"closed: .*Permission denied"):
+            io.read(closed)
+        assert not io.can_read(closed)
+        closed.chmod(0o700)
+
+
+def test_a_protected_file_is_not_replaced() -> None:
+    with ordinary_user() as folder:
+        before = written(folder / "raw.nii")
+        (folder / "raw.nii").chmod(0o444)
+        with pytest.raises(InputError, match=r"raw\.nii: could not be .*Permission"):
+            io.write(Volume(NOISE), folder / "raw.nii")
+        assert (folder / "raw.nii").read_bytes() == before
+
+
+def test_a_compressed_stack_damaged_in_its_voxels_is_refused_when_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, NOISE, compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        at = tif.pages[3].dataoffsets[0]
+    data = bytearray(path.read_bytes())
+    data[at : at + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    volume = io.read(path)
+    assert np.array_equal(volume.read((slice(0, 3),) + (slice(None),) * 2), NOISE[:3])
+    with pytest.raises(InputError, match=r"a\.tif: is no TIFF image .*damaged"):
+        volume.read()
