@@ -34,7 +34,7 @@ from napari_cyclegan3d.engine.volume import Volume
 def degrade(
     clean: NDArray[np.generic], blur: float, counts: float, seed: int
 ) -> NDArray[np.float32]:
-    """Blur (voxels) and noise of `counts` quanta at full brightness, plus read noise."""
+    """Blur (voxels), noise of `counts` quanta at full brightness, and read noise."""
     rng = np.random.default_rng(seed)
     bright = gaussian_filter(clean.astype(np.float32), blur) / np.float32(clean.max())
     noisy = rng.poisson(bright * counts) / counts

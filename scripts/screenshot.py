@@ -59,7 +59,9 @@ def main(out: Path, steps: int) -> None:
         shoot(viewer, out / "train.png")
         wait(lambda: train.state is State.IDLE, 600)
         viewer.window.remove_dock_widget(train.parent())
-        _, enhance = viewer.window.add_plugin_dock_widget("napari-cyclegan3d", "Enhance")
+        _, enhance = viewer.window.add_plugin_dock_widget(
+            "napari-cyclegan3d", "Enhance"
+        )
         assert isinstance(enhance, EnhanceDock)
         enhance.model_file.value = Path(folder) / "run" / "model.safetensors"
         enhance.layer_choice.value = viewer.layers["fibre_fast"]

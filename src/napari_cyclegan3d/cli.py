@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic.fields import FieldInfo
@@ -20,6 +20,7 @@ from napari_cyclegan3d.engine.config import (
     EnhanceConfig,
     Settings,
     TrainConfig,
+    limits,
     load_yaml,
     parse,
 )
@@ -30,6 +31,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 REGION = re.compile(r"(?P<path>.+)\[(?P<region>[\d:,\s-]+)\]$")
 RANGE = re.compile(r"(-?\d+)?:(-?\d+)?")
 WRONG_USE = 2
+LIMITS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), STOPPED)
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror}", STOPPED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", STOPPED)
 
 
 def _fail(message: str, code: int) -> int:
@@ -72,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s --a VOLUME … --b VOLUME … --run FOLDER [settings]"
     parser.description = (
         "Learn to translate volumes of domain A into domain B and back, unpaired. "
         "Ctrl+C stops and saves; --resume goes on."
@@ -98,8 +103,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_enhance(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s VOLUME --model FILE -o FILE [settings]"
     parser.description = "Translate a volume of any size with a trained model."
-    parser.add_argument("volume", help="FILE or FILE[z0:z1,y0:y1,x0:x1]")
+    parser.add_argument(
+        "volume", metavar="VOLUME", help="FILE or FILE[z0:z1,y0:y1,x0:x1]"
+    )
     parser.add_argument("--model", type=Path, required=True, help="a .safetensors file")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="file to write (float32)"
@@ -147,14 +155,31 @@ def _add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> Non
 def _add_setting(group: argparse._ArgumentGroup, key: str, info: FieldInfo) -> None:
     default = info.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    help_text = f"{info.description} [{'automatic' if shown is None else shown}]"
+    within = "".join(
+        f"; {LIMITS[name]} {limit:g}" for name, limit in limits(info).items()
+    )
+    help_text = (
+        f"{info.description} [{'automatic' if shown is None else shown}{within}]"
+    )
     group.add_argument(
         f"--{key.replace('_', '-')}",
         dest=f"setting:{key}",
-        metavar="VALUE",
+        metavar=_placeholder(info),
         default=argparse.SUPPRESS,
         help=help_text.replace("%", "%%"),
     )
+
+
+def _placeholder(info: FieldInfo) -> str:
+    """What to write for a value: its choices, or as many numbers as it takes."""
+    kind, parts = info.annotation, get_args(info.annotation)
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(map(str, parts)) + "}"
+    if kind is bool:
+        return "{true,false}"
+    if type(None) in parts or (get_origin(kind) is tuple and len(parts) == 3):
+        return "Z,Y,X"
+    return "LOW,HIGH" if get_origin(kind) is tuple else "VALUE"
 
 
 def _settings(

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,9 +20,10 @@ DONE, STOPPED = 0, 1
 def show_training(events: Iterator[Any], run: Path) -> int:
     """Print a training as it goes on, and save its previews as pictures."""
     from napari_cyclegan3d.engine import training
+    from napari_cyclegan3d.engine.runs import RunFolder
 
-    with closing(_bar("step")) as bar:
-        for event in stoppable(events, "saving"):
+    with closing(_bar("step")) as bar, closing(stoppable(events, "saving")) as shown:
+        for event in shown:
             match event:
                 case training.Started():
                     bar.total, bar.initial, bar.n = event.steps, event.step, event.step
@@ -35,7 +36,10 @@ def show_training(events: Iterator[Any], run: Path) -> int:
                 case training.TrainingDone():
                     bar.write(f"model: {event.model}")
                     return DONE
-    print(f"stopped and saved; go on with: --run {run} --resume", file=sys.stderr)
+    if RunFolder(run).states():
+        print(f"stopped and saved; go on with: --run {run} --resume", file=sys.stderr)
+    else:
+        print("stopped before the first step; nothing to go on from", file=sys.stderr)
     return STOPPED
 
 
@@ -48,8 +52,8 @@ def show_enhancement(events: Iterator[Any]) -> Volume | None:
     """Print an enhancement as it goes on; None if it was stopped."""
     from napari_cyclegan3d.engine import inference
 
-    with closing(_bar("tile")) as bar:
-        for event in stoppable(events, "stopping"):
+    with closing(_bar("tile")) as bar, closing(stoppable(events, "stopping")) as shown:
+        for event in shown:
             match event:
                 case inference.EnhanceStarted():
                     bar.total = event.tiles
@@ -65,10 +69,15 @@ def show_enhancement(events: Iterator[Any]) -> Volume | None:
 def _bar(unit: str) -> "tqdm[Any]":
     """A progress bar; in a log file it writes a line now and then."""
     on_screen = sys.stderr.isatty()
-    return tqdm(unit=unit, dynamic_ncols=True, mininterval=0.2 if on_screen else 15)
+    return tqdm(
+        unit=unit,
+        dynamic_ncols=True,
+        mininterval=0.2 if on_screen else 15,
+        delay=0.2,  # the total is not known yet
+    )
 
 
-def stoppable(events: Iterator[EventT], what: str) -> Iterator[EventT]:
+def stoppable(events: Iterator[EventT], what: str) -> Generator[EventT, None, None]:
     """The events, until Ctrl+C or a termination signal; then the engine is closed.
 
     The signal is noted and acted on between two events, so that no step is cut in the

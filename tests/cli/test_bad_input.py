@@ -139,7 +139,9 @@ class Case:
         Case("setting memory_gb", options=("--memory-gb=inf",), code=2),
         Case("setting mode = 'best'", options=("--mode=best",), code=2),
         Case("setting direction", options=("--direction=b",), code=2),
-        Case("unrecognized arguments: --tiles=8,8,8", options=("--tiles=8,8,8",), code=2),
+        Case(
+            "unrecognized arguments: --tiles=8,8,8", options=("--tiles=8,8,8",), code=2
+        ),
         Case("unknown setting 'steps'", options=("--config={bad}/steps.yaml",), code=2),
     ],
     ids=lambda case: f"{case.reason} {' '.join(case.options)}",

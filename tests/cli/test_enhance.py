@@ -36,7 +36,12 @@ def corners(volume: Volume) -> np.ndarray:
     ],
 )
 def test_the_result_is_the_engines_and_lies_exactly_over_its_source(
-    source: str, output: str, command: Command, scans: Path, run_1x: Path, tmp_path: Path
+    source: str,
+    output: str,
+    command: Command,
+    scans: Path,
+    run_1x: Path,
+    tmp_path: Path,
 ) -> None:
     model = run_1x / "model.safetensors"
     outcome = command(
@@ -57,7 +62,12 @@ def test_the_result_is_the_engines_and_lies_exactly_over_its_source(
     ("source", "output"), [("fast.tif", "out.tif"), ("oblique.nii.gz", "out.nii.gz")]
 )
 def test_a_2x_model_doubles_the_shape_halves_the_spacing_and_covers_the_same_place(
-    source: str, output: str, command: Command, scans: Path, run_2x: Path, tmp_path: Path
+    source: str,
+    output: str,
+    command: Command,
+    scans: Path,
+    run_2x: Path,
+    tmp_path: Path,
 ) -> None:
     model = run_2x / "model.safetensors"
     outcome = command(
@@ -81,8 +91,8 @@ def test_all_options_of_enhance_reach_the_engine(
         memory_gb=0.5,
         device="cpu",
     )
-    options = "--direction=b_to_a --mode=blend --tile=12,16,20 --overlap=0.3".split()
-    options += ["--memory-gb=0.5", "--device=cpu"]
+    options = ["--direction=b_to_a", "--mode=blend", "--tile=12,16,20"]
+    options += ["--overlap=0.3", "--memory-gb=0.5", "--device=cpu"]
     model, output = run_1x / "model.safetensors", tmp_path / "out.tif"
     volume = scans / "slow.tif"
     outcome = command("enhance", volume, "--model", model, "-o", output, *options)

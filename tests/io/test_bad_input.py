@@ -53,6 +53,17 @@ def without_last_voxels(path: Path) -> None:
     path.write_bytes(data[: len(data) - 40])
 
 
+def voxels_after_the_headers_cut(path: Path) -> None:
+    """One header for all slices, as ImageJ writes beyond 4 GB, and then the voxels."""
+    tifffile.imwrite(path, NOISE, imagej=True, metadata={"axes": "ZYX"}, truncate=True)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def compressed_voxels_cut(path: Path) -> None:
+    tifffile.imwrite(path, NOISE[0], compression="zlib", metadata=None)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
 def compressed_half(path: Path) -> None:
     tifffile.imwrite(path, NOISE, compression="zlib")
     path.write_bytes(path.read_bytes()[:2500])
@@ -174,6 +185,15 @@ def vast(path: Path) -> None:
     nifti(path, ("dim", [3, 30000, 30000, 30000, 1, 1, 1, 1]), ("vox_offset", 352))
 
 
+def vast_beyond_32_bits(path: Path) -> None:
+    """The size noted at the end of gzip files fits, as that counts modulo 2^32."""
+    header = nib.Nifti1Header()
+    header.set_data_shape((16384, 16384, 8))
+    header.set_data_dtype(np.int16)
+    header["vox_offset"] = 352
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(4)))
+
+
 def negative(path: Path) -> None:
     nifti(path, ("dim", [3, -4, -5, 6, 1, 1, 1, 1]))
 
@@ -220,6 +240,8 @@ CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (text, "a.nii.gz", r"is not compressed with gzip; rename it .*\.nii"),
     (half, "a.tif", "is cut off: parts of the"),
     (compressed_half, "a.tif", "is cut off: parts of the"),
+    (voxels_after_the_headers_cut, "a.tif", "is cut off: parts of the"),
+    (compressed_voxels_cut, "a.tif", "is cut off: parts of the"),
     (one_page_lost, "a.tif", "is cut off: parts of the"),
     (cut_ome_text, "a.tif", "is cut off"),
     (missing_ome_file, "a.ome.tif", "slices are in other files"),
@@ -240,6 +262,7 @@ CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (renamed_from_gz, "a.nii", r"is compressed with gzip; rename it .*\.nii\.gz"),
     (vast, "a.nii", "promises 54000000000352 bytes"),
     (vast, "a.nii.gz", "promises 54000000000352 bytes"),
+    (vast_beyond_32_bits, "a.nii.gz", "promises 4294967648 bytes"),
     (negative, "a.nii", r"shape \(-4, -5, 6\)"),
     (frames, "a.nii", "4D image of 2 frames"),
     (rgb_voxels, "a.nii", "no grey values"),

@@ -263,6 +263,21 @@ def test_a_changed_unit_is_written_with_the_affine_that_is_in_it(
     assert image.header.get_zooms() == (2e3, 3e3, 4e3)
 
 
+def test_a_large_image_stored_from_top_to_bottom_is_written_in_order(
+    tmp_path: Path,
+) -> None:
+    upside_down = np.diag([1, 1, -2, 1])
+    save(tmp_path / "a.nii", header(), upside_down)
+    height = np.arange(20, dtype=np.uint8)[:, None, None]
+    voxels = np.broadcast_to(height, (20, 2000, 2000))
+    large = replace(io.read(tmp_path / "a.nii"), array=voxels)
+    io.write(large, tmp_path / "b.nii")
+    stored = nib.load(tmp_path / "b.nii")
+    assert stored.affine[2, 2] == -2
+    assert np.asarray(stored.dataobj[7, 1999, :]).tolist() == list(range(20))[::-1]
+    assert np.array_equal(io.read(tmp_path / "b.nii").read(), voxels)
+
+
 def test_notes_in_the_header_are_kept(tmp_path: Path) -> None:
     noted = header()
     noted["descrip"] = b"scanner 7"
@@ -311,7 +326,10 @@ def test_the_same_volume_gives_the_same_compressed_bytes(
     volume = Volume(coordinates((5, 6, 7)))
     io.write(volume, tmp_path / "a.nii.gz")
     io.write(volume, tmp_path / "b.nii.gz")
-    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    data = (tmp_path / "a.nii.gz").read_bytes()
+    assert data == (tmp_path / "b.nii.gz").read_bytes()
+    flags, seconds = data[3], data[4:8]
+    assert (flags, seconds) == (0, bytes(4))
 
 
 def test_a_compressed_image_in_several_members_is_read(

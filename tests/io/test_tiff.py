@@ -119,6 +119,16 @@ def test_the_voxel_size_of_an_imagej_stack_is_read(
     assert volume.origin == (0, 0, 0)
 
 
+def test_sizes_in_different_units_are_brought_to_that_of_x(tmp_path: Path) -> None:
+    metadata = {"axes": "ZYX", "spacing": 2, "unit": "um", "yunit": "nm", "zunit": "mm"}
+    voxels = np.zeros((3, 4, 5), np.uint8)
+    options = {"imagej": True, "resolution": (4, 0.002), "metadata": metadata}
+    tifffile.imwrite(tmp_path / "a.tif", voxels, **options)
+    volume = io.read(tmp_path / "a.tif")
+    assert volume.spacing == pytest.approx((2000, 0.5, 0.25))
+    assert volume.unit == "micrometer"
+
+
 def test_slices_of_a_stack_are_1_apart_where_imagej_says_nothing(
     tmp_path: Path,
 ) -> None:

@@ -7,6 +7,7 @@ holds tensors and plain values only, and is read as such.
 
 import json
 import pickle
+import struct
 import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,6 +33,21 @@ from napari_cyclegan3d.engine.networks import (
 
 HEADER_KEY = "napari_cyclegan3d"
 Direction = Literal["a_to_b", "b_to_a"]
+
+# what PyTorch raises on damaged files: flipped bits meet its reader anywhere
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+)
 
 
 class Provenance(Settings):
@@ -169,18 +185,23 @@ def _read_safetensors(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
         raise InputError(
             f"{path}: a safetensors file, but no model of napari-cyclegan3d"
         )
+    damaged = InputError(
+        f"{path}: the header of the model is damaged; take another copy of the file"
+    )
     try:
         values = json.loads(text)
-        if isinstance(values, dict) and values.get("format") != 1:
-            raise InputError(
-                f"{path}: model format {values.get('format')!r}; this version reads "
-                "format 1: update napari-cyclegan3d"
-            )
-        return ModelHeader.model_validate(values), tensors
-    except (json.JSONDecodeError, ValidationError):
+    except (ValueError, RecursionError):
+        raise damaged from None
+    number = values.get("format") if isinstance(values, dict) else None
+    if isinstance(number, int) and number > 1:
         raise InputError(
-            f"{path}: the header of the model is damaged; take another copy of the file"
-        ) from None
+            f"{path}: model format {number}; this version reads format 1: update "
+            "napari-cyclegan3d"
+        )
+    try:
+        return ModelHeader.model_validate(values), tensors
+    except ValidationError:
+        raise damaged from None
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -201,16 +222,11 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ):
-        raise InputError(
-            f"{path}: not a saved state of a training; choose an earlier one"
-        ) from None
+    except DAMAGE:
+        state = None
     if not isinstance(state, dict):
-        raise InputError(f"{path}: not a saved state of a training")
+        raise InputError(
+            f"{path}: not a saved state of a training; remove it to continue from an "
+            "earlier one"
+        )
     return state

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from napari_cyclegan3d.engine.errors import InputError
 
@@ -320,6 +321,17 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no settings; write lines like `steps: 10000`")
     return values
+
+
+def limits(info: FieldInfo) -> dict[str, float]:
+    """The limits of a field, by their names in pydantic: ge, gt, le, lt."""
+    found = {}
+    for rule in info.metadata:
+        for key in ("ge", "gt", "le", "lt"):
+            limit = getattr(rule, key, None)
+            if limit is not None:
+                found[key] = limit
+    return found
 
 
 def to_yaml(config: Settings) -> str:

@@ -62,10 +62,16 @@ class RunFolder:
         Raises:
             InputError: The folder already holds one.
         """
-        if self.states() or (self.path / "metrics.csv").exists():
+        if self.states() or self.model_path.exists():
             raise InputError(
-                f"{self.path}: already holds a training; continue it with --resume, or "
+                f"{self.path}: already holds a training; continue it (--resume), or "
                 "give another folder"
+            )
+        metrics = self.path / "metrics.csv"
+        if metrics.exists() and metrics.stat().st_size > 0:
+            raise InputError(
+                f"{metrics}: is of a training that ended before it saved a state; "
+                "remove it, or give another folder"
             )
 
     def last_state(self, config: TrainConfig) -> dict[str, Any]:
@@ -102,17 +108,17 @@ class RunFolder:
             raise InputError(
                 f"{self.path}: cannot be made ({error.strerror}); choose another folder"
             ) from None
-        with atomic_path(self.path / "config.yaml") as temporary:
-            temporary.write_text(to_yaml(config), encoding="utf-8")
         metrics = self.path / "metrics.csv"
         if metrics.exists():
             _drop_later_rows(metrics, steps_done)
+        with atomic_path(self.path / "config.yaml") as temporary:
+            temporary.write_text(to_yaml(config), encoding="utf-8")
         self._metrics = metrics.open("a", newline="", encoding="utf-8")
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.csv (the first also writes the names)."""
         assert self._metrics is not None
-        writer = csv.writer(self._metrics)
+        writer = csv.writer(self._metrics, lineterminator="\n")
         if self._metrics.tell() == 0:
             writer.writerow(["step", *values])
         writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
@@ -145,11 +151,14 @@ class RunFolder:
 
 def _drop_later_rows(metrics: Path, steps_done: int) -> None:
     """Steps after the saved state will be trained again."""
-    lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [
-        line
-        for index, line in enumerate(lines)
-        if index == 0 or int(line.split(",")[0]) <= steps_done
-    ]
+    try:
+        lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+        # a last line that was cut off, by a full disk for example, is no row
+        names, *rows = [line for line in lines if line.endswith("\n")] or [""]
+        kept = [row for row in rows if int(row.split(",")[0]) <= steps_done]
+    except ValueError:
+        raise InputError(
+            f"{metrics}: was changed by another program; move it elsewhere to continue"
+        ) from None
     with atomic_path(metrics) as temporary:
-        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.write_text("".join([names, *kept]), encoding="utf-8", newline="")

@@ -4,11 +4,14 @@ Whoever calls owns the loop. Closing the generator stops the training and saves 
 asking for no further event pauses it.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +129,8 @@ def train(
         folder.check_new()
     device, reason = choose_device(config.device)
     if state is not None:
-        intensities = _intensities_from(state)
+        with _only_states_of(folder):
+            intensities = _intensities_from(state)
     elif start_from is not None:
         intensities = (start_from.header.intensity_a, start_from.header.intensity_b)
     else:
@@ -137,8 +141,9 @@ def train(
     if start_from is not None:
         _take_weights(gan, start_from)
     if state is not None:
-        gan.load_state_dict(state["gan"])
-        sampler.load_state_dict(state["sampler"])
+        with _only_states_of(folder):
+            gan.load_state_dict(state["gan"])
+            sampler.load_state_dict(state["sampler"])
     session = _Session(folder, gan, sampler, intensities, _provenance(domains))
     folder.open(config, gan.steps_done)
     folder.log(
@@ -184,6 +189,8 @@ class _Session:
 
     def save(self) -> None:
         step = self.gan.steps_done
+        if not _has_finite_weights(self.gan):
+            raise self._divergence()
         provenance = self.provenance.model_copy(update={"steps": step})
         save_model(
             model_of(self.gan, self.intensities, provenance), self.folder.model_path
@@ -215,13 +222,25 @@ class _Session:
                 f"patch {config.patch}; {_smaller(config)}"
             ) from None
         if not all(math.isfinite(value) for value in terms.values()):
-            self.diverged = True
-            raise InputError(
-                f"training diverged at step {self.gan.steps_done}: the objective is no "
-                f"finite number; continue from step {self.saved_step} with lower "
-                "learning rates"
-            )
+            raise self._divergence()
         return terms
+
+    def _divergence(self) -> InputError:
+        self.diverged = True
+        remedy = "start again with lower learning rates"
+        if self.saved_step > 0:
+            remedy += f", or from the model of step {self.saved_step}"
+        return InputError(
+            f"training diverged at step {self.gan.steps_done}: its numbers are no "
+            f"longer finite; {remedy}"
+        )
+
+
+def _has_finite_weights(gan: CycleGan) -> bool:
+    weights = itertools.chain.from_iterable(
+        getattr(gan, name).parameters() for name in NETWORKS
+    )
+    return all(bool(weight.isfinite().all()) for weight in weights)
 
 
 def _smaller(config: TrainConfig) -> str:
@@ -244,10 +263,20 @@ def _fit(config: TrainConfig, domains: Domains) -> tuple[Intensity, Intensity]:
     )
 
 
-def _intensities_from(state: Mapping[str, object]) -> tuple[Intensity, Intensity]:
-    values = state["intensities"]
-    assert isinstance(values, list)
-    a, b = (Intensity.model_validate(value) for value in values)
+@contextmanager
+def _only_states_of(folder: RunFolder) -> Iterator[None]:
+    """A state may be a sound file and still not be one of this training."""
+    try:
+        yield
+    except (LookupError, RuntimeError, TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"{folder.states()[-1]}: does not fit the settings of the run; remove it "
+            "to continue from an earlier one"
+        ) from None
+
+
+def _intensities_from(state: Mapping[str, Any]) -> tuple[Intensity, Intensity]:
+    a, b = (Intensity.model_validate(value) for value in state["intensities"])
     return a, b
 
 

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_cyclegan3d.engine.config import Settings, parse
+from napari_cyclegan3d.engine.config import Settings, limits, parse
 
 LARGEST_INT = 2**31 - 1
 DECIMALS = 10
@@ -118,27 +118,26 @@ class SettingsForm(QWidget):
 
 def make_editor(info: FieldInfo) -> Editor:
     """The editor that suits a field: its type decides, its limits limit."""
-    limits = _limits(info)
     if "device" in (info.description or "") or "cuda" in (info.description or ""):
         return _device_editor()
-    return _editor(info.annotation, limits)
+    return _editor(info.annotation, limits(info))
 
 
-def _editor(annotation: Any, limits: Mapping[str, float]) -> Editor:
+def _editor(annotation: Any, within: Mapping[str, float]) -> Editor:
     arguments = get_args(annotation)
     if annotation is bool:
         return _check_box()
     if annotation is int:
-        return _int_box(limits)
+        return _int_box(within)
     if annotation is float:
-        return _float_box(limits)
+        return _float_box(within)
     if get_origin(annotation) is Literal:
         return _combo_box(arguments)
     if NoneType in arguments:
         (inner,) = (kind for kind in arguments if kind is not NoneType)
-        return _optional(_editor(inner, limits))
+        return _optional(_editor(inner, within))
     if get_origin(annotation) is tuple:
-        return _row([_editor(kind, limits) for kind in arguments])
+        return _row([_editor(kind, within) for kind in arguments])
     raise TypeError(f"no editor for {annotation}")
 
 
@@ -175,9 +174,9 @@ def _check_box() -> Editor:
     )
 
 
-def _int_box(limits: Mapping[str, float]) -> Editor:
+def _int_box(within: Mapping[str, float]) -> Editor:
     box = _IntBox()
-    box.setRange(int(limits.get("ge", 0)), int(limits.get("le", LARGEST_INT)))
+    box.setRange(int(within.get("ge", 0)), int(within.get("le", LARGEST_INT)))
     box.setGroupSeparatorShown(False)
     return Editor(
         box,
@@ -187,14 +186,14 @@ def _int_box(limits: Mapping[str, float]) -> Editor:
     )
 
 
-def _float_box(limits: Mapping[str, float]) -> Editor:
+def _float_box(within: Mapping[str, float]) -> Editor:
     box = _FloatBox()
     box.setLocale(QLocale.c())  # a point everywhere, as in YAML
     box.setDecimals(DECIMALS)
     box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
     smallest = 10.0**-DECIMALS
-    low = limits.get("ge", limits.get("gt", 0.0) + smallest)
-    box.setRange(low, limits.get("le", limits.get("lt", 1e9) - smallest))
+    low = within.get("ge", within.get("gt", 0.0) + smallest)
+    box.setRange(low, within.get("le", within.get("lt", 1e9) - smallest))
     return Editor(
         box,
         box.value,
@@ -275,16 +274,6 @@ def _optional(inner: Editor) -> Editor:
 
 def void(_: object) -> None:
     """Drop what Qt's connect returns."""
-
-
-def _limits(info: FieldInfo) -> dict[str, float]:
-    found = {}
-    for rule in info.metadata:
-        for key in ("ge", "gt", "le", "lt"):
-            limit = getattr(rule, key, None)
-            if limit is not None:
-                found[key] = limit
-    return found
 
 
 def _tooltip(info: FieldInfo) -> str:

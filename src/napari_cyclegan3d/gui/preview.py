@@ -28,7 +28,7 @@ class CyclePreview(QWidget):
         self._items: dict[str, pg.ImageItem] = {}
         self._levels: tuple[float, float] | None = None
         self.canvas = pg.GraphicsLayoutWidget()
-        self.canvas.setFixedHeight(HEIGHT)
+        self.canvas.setMinimumHeight(HEIGHT)
         self.slider = QLabeledSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 0)
         self.slider.setToolTip("slice along z")
@@ -36,7 +36,7 @@ class CyclePreview(QWidget):
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.canvas)
+        layout.addWidget(self.canvas, stretch=1)
         layout.addWidget(self.slider)
 
         self.slider.valueChanged.connect(self._show_slice)

@@ -226,8 +226,7 @@ class TrainDock(QWidget):
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.addWidget(self.curves)
-        layout.addWidget(self.preview)
-        layout.addStretch()
+        layout.addWidget(self.preview, stretch=1)
         return page
 
 

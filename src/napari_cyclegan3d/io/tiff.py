@@ -86,7 +86,7 @@ def read(path: Path) -> Volume:
         _refuse_lost_bytes(tif, series, path)
         affine, unit = read_geometry(tif, layout.shape)
         array: ArraySource
-        if series.dataoffset is None or series.dtype == bool:
+        if series.dataoffset is None:
             array = _Decoded(path, series, layout)
             # the file stays open for as long as something can be read from it
             weakref.finalize(array, stack.pop_all().close)
@@ -249,13 +249,24 @@ def _refuse_lost_bytes(tif: TiffFile, series: TiffPageSeries, path: Path) -> Non
             f"{path}: some of its slices are in other files that are not here; "
             "put all files of the image into one folder"
         )
-    if max(_last_byte(series, pages), _description_end(tif)) > size:
+    lost = max(_last_byte(series, pages), _description_end(tif)) > size
+    if lost or _stated_slices(tif) > series.nbytes / tif.pages.first.nbytes:
         raise InputError(f"{path}: {_CUT_OFF}")
     if series.nbytes > size * _DENSEST:
         raise InputError(
             f"{path}: is damaged: promises {series.nbytes} bytes of voxels and has "
             f"{size} bytes in all; copy or download it again"
         )
+
+
+def _stated_slices(tif: TiffFile) -> int:
+    """How many slices follow a single header, as ImageJ writes large stacks.
+
+    tifffile takes such a file for one of a single slice when it has been cut off.
+    """
+    if not tif.imagej_metadata or len(tif.pages) > 1:
+        return 1
+    return int(tif.imagej_metadata.get("images", 1))
 
 
 def _description_end(tif: TiffFile) -> float:

@@ -1,0 +1,46 @@
+"""The command line needs neither Qt nor napari."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_cyclegan3d import io
+
+Program = Callable[..., Any]
+
+# arguments of several commands, separated by "then"
+MAIN = """
+import sys
+for name in (
+    "napari", "npe2", "qtpy", "PyQt5", "PyQt6", "PySide6", "magicgui", "superqt",
+    "pyqtgraph", "vispy", "matplotlib", "skimage",
+):
+    sys.modules[name] = None  # importing it fails
+from napari_cyclegan3d.cli import main
+commands = [[]]
+for argument in sys.argv[1:]:
+    if argument == "then":
+        commands.append([])
+    else:
+        commands[-1].append(argument)
+sys.exit(max(main(command) for command in commands))
+"""
+
+
+def test_help_works_without_any_gui_package(process: Program) -> None:
+    outcome = process(MAIN, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("usage: napari-cyclegan3d")
+
+
+def test_train_and_enhance_work_without_any_gui_package(
+    process: Program, scans: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    run, output = tmp_path / "run", tmp_path / "out.nii.gz"
+    volumes = ["--a", scans / "oblique.nii.gz", "--b", scans / "slow.tif"]
+    train = ["train", *volumes, "--run", run, *tiny]
+    model = run / "model.safetensors"
+    enhance = ["enhance", scans / "oblique.nii.gz", "--model", model, "-o", output]
+    outcome = process(MAIN, *train, "then", *enhance)
+    assert outcome.code == 0, outcome.err
+    assert io.read(output).shape == (26, 28, 30)

@@ -1,0 +1,121 @@
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_cyclegan3d.engine.config import TrainConfig, parse
+from napari_cyclegan3d.engine.training import Domains, train
+from napari_cyclegan3d.engine.volume import Volume
+
+
+def _missing() -> str | None:
+    """Why tests with windows cannot run here."""
+    if find_spec("napari") is None or find_spec("pytestqt") is None:
+        return "napari is not installed; install napari-cyclegan3d[gui,test]"
+    has_display = os.environ.get("DISPLAY") or shutil.which("Xvfb")
+    if sys.platform.startswith("linux") and not has_display:
+        return "there is no display; install Xvfb"
+    return None
+
+
+class _Skipped(pytest.Module):
+    """A module of tests that is not even imported."""
+
+    def collect(self) -> Any:
+        pytest.skip(_missing() or "", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    if _missing() is None:
+        return None
+    return _Skipped.from_parent(parent, path=module_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: object
+) -> Iterator[None]:
+    """Runs go to the test's folder, and no worker outlives its test."""
+    from napari.qt.threading import WorkerBase
+    from qtpy.QtCore import QThreadPool
+
+    from napari_cyclegan3d.gui import train_dock
+
+    monkeypatch.setattr(train_dock, "RUNS_FOLDER", tmp_path / "runs")
+    yield
+    ended = QThreadPool.globalInstance().waitForDone(20_000)
+    WorkerBase.await_workers(60_000)
+    assert ended, "a worker was left running"
+
+
+TINY = {
+    "patch": (12, 12, 12),
+    "steps": 4,
+    "device": "cpu",
+    "precision": "fp32",
+    "preview_every": 2,
+    "checkpoint_every": 1000,
+    "generator": {"filters": 2},
+    "discriminator": {"filters": 4, "layers": 1},
+    "sampling": {"pool": 2},
+}
+OBLIQUE = np.array(
+    [
+        [2.0, 0.3, 0.0, -30.0],
+        [-0.45, 1.2, 0.2, 12.0],
+        [0.1, -0.2, 1.4, 7.5],
+        [0, 0, 0, 1],
+    ]
+)
+
+
+@pytest.fixture
+def tiny() -> Any:
+    """A function: settings of a training that takes milliseconds a step."""
+    return lambda **changes: parse(TrainConfig, TINY | changes)
+
+
+def _noise(shape: tuple[int, int, int], seed: int) -> Any:
+    return np.random.default_rng(seed).normal(100, 20, shape).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def upright() -> Volume:
+    """A scan on an upright grid: 2 × 1 × 1.5 µm."""
+    affine = np.diag([2.0, 1.0, 1.5, 1.0])
+    affine[:3, 3] = (10, -20, 30)
+    return Volume(_noise((16, 18, 20), 1), affine, "micrometer", name="fast scan")
+
+
+@pytest.fixture(scope="session")
+def oblique() -> Volume:
+    """A scan on a turned grid, in millimetres."""
+    return Volume(_noise((18, 16, 20), 2), OBLIQUE, "millimeter", name="head")
+
+
+def _model(folder: Path, scale: int) -> Path:
+    a = Volume(_noise((14, 14, 14), 3), name="a.tif")
+    b = Volume(_noise((14 * scale,) * 3, 4) / 10, name="b.tif")
+    config = parse(TrainConfig, TINY | {"scale": scale, "preview_every": 0})
+    list(train(config, Domains([a], [b]), folder))
+    return folder / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def model_1x(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model that keeps the size."""
+    return _model(tmp_path_factory.mktemp("models") / "one", 1)
+
+
+@pytest.fixture(scope="session")
+def model_2x(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model that doubles the size."""
+    return _model(tmp_path_factory.mktemp("models") / "two", 2)
