@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic.fields import FieldInfo
@@ -15,6 +15,7 @@ from napari_cyclegan3d.engine.config import (
     load_yaml,
     parse,
 )
+from napari_cyclegan3d.engine.config import limits as config_limits
 
 # numbers that are nobody's default, and with which training takes milliseconds
 NUMBERS: dict[str, Any] = {
@@ -77,7 +78,7 @@ def as_option(key: str, value: object) -> str:
 @pytest.mark.parametrize(
     ("name", "model"), [("train", TrainConfig), ("enhance", EnhanceConfig)]
 )
-def test_help_lists_each_setting_with_its_own_description(
+def test_help_lists_each_setting_with_its_description_choices_default_and_limits(
     name: str,
     model: type[Settings],
     command: Callable[..., Any],
@@ -87,10 +88,15 @@ def test_help_lists_each_setting_with_its_own_description(
     monkeypatch.setenv("COLUMNS", "10000")
     shown = command(name, "--help").out
     for key, info in fields(model).items():
-        assert info.description
-        row = rf"^  --{re.escape(key.replace('_', '-'))} VALUE\s+(.+) \[.+\]$"
-        found = re.findall(row, shown, re.MULTILINE)
-        assert found == [info.description], key
+        row = rf"^  --{re.escape(key.replace('_', '-'))} (\S+)\s+(.+) \[(.+)\]$"
+        ((placeholder, description, details),) = re.findall(row, shown, re.MULTILINE)
+        assert description == info.description
+        if get_origin(info.annotation) is Literal:
+            choices = map(str, get_args(info.annotation))
+            assert placeholder == "{" + ",".join(choices) + "}"
+        default, *limits = details.split("; ")
+        assert as_option("", info.default) == f"--={default}" or default == "automatic"
+        assert len(limits) == len(config_limits(info))
 
 
 def test_every_option_of_train_reaches_the_settings_of_the_run(

@@ -101,7 +101,7 @@ def _blobs(shape: tuple[int, int, int], seed: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def blobs() -> Domains:
     """A: bright balls in noise. B: dark balls, without noise."""
-    noise = np.random.default_rng(3).normal(0, 0.2, (24, 26, 22)).astype(np.float32)
+    noise = np.random.default_rng(3).normal(0, 0.03, (24, 26, 22)).astype(np.float32)
     bright = Volume(100 + 50 * (_blobs((24, 26, 22), 1) + noise), name="fast scan")
     dark = Volume(5 - 2 * _blobs((22, 24, 26), 2), name="slow scan")
     return Domains([bright], [dark])

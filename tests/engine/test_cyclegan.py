@@ -30,7 +30,7 @@ def batch(seed: int = 0, scale: int = 1, size: int = 1) -> Batch:
 
 
 def weights(network: nn.Module) -> Tensor:
-    return nn.utils.parameters_to_vector(network.parameters()).detach().clone()
+    return torch.cat([p.detach().reshape(-1) for p in network.parameters()])
 
 
 def all_weights(gan: CycleGan) -> Tensor:

@@ -168,6 +168,12 @@ def test_a_volume_does_not_change_with_the_matrix_it_was_made_from() -> None:
     assert volume.origin == (0.0, 0.0, 0.0)
 
 
+def test_what_is_no_text_in_a_name_becomes_a_question_mark() -> None:
+    names = ["caf\udce9", "café µm 図"]  # the first: a file name from an old system
+    volumes = [Volume(np.zeros((2, 2, 2)), name=name) for name in names]
+    assert [volume.name for volume in volumes] == ["caf?", "café µm 図"]
+
+
 def test_a_region_is_shown_as_it_is_typed() -> None:
     region = (slice(0, 64), slice(10, None), slice(None))
     assert format_region(region) == "0:64, 10:, :"

@@ -64,6 +64,15 @@ def compressed_voxels_cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
 
 
+def pages_in_a_circle(path: Path) -> None:
+    """The last page header points to the first one."""
+    tifffile.imwrite(path, NOISE[0], metadata=None)
+    data = bytearray(path.read_bytes())
+    (tags,) = struct.unpack_from("<H", data, 8)
+    struct.pack_into("<I", data, 10 + tags * 12, 8)
+    path.write_bytes(data)
+
+
 def compressed_half(path: Path) -> None:
     tifffile.imwrite(path, NOISE, compression="zlib")
     path.write_bytes(path.read_bytes()[:2500])
@@ -242,6 +251,7 @@ CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (compressed_half, "a.tif", "is cut off: parts of the"),
     (voxels_after_the_headers_cut, "a.tif", "is cut off: parts of the"),
     (compressed_voxels_cut, "a.tif", "is cut off: parts of the"),
+    (pages_in_a_circle, "a.tif", "is no TIFF image"),
     (one_page_lost, "a.tif", "is cut off: parts of the"),
     (cut_ome_text, "a.tif", "is cut off"),
     (missing_ome_file, "a.ome.tif", "slices are in other files"),

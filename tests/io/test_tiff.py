@@ -87,6 +87,28 @@ def test_truth_values_come_back_as_truth_values(
 
 
 @pytest.mark.parametrize(
+    "kind", ["plain", "compressed", "tiled", "ImageJ", "BigTIFF", "OME"]
+)
+def test_a_stack_cut_off_anywhere_is_refused_unless_nothing_is_lost(
+    kind: str, tmp_path: Path, coordinates: Coordinates
+) -> None:
+    voxels = coordinates((5, 12, 14), "uint8")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, voxels, **KINDS[kind])
+    data = path.read_bytes()
+    padding = 20
+    for length in range(1, len(data), 5):
+        path.unlink()
+        path.write_bytes(data[:length])
+        try:
+            read = io.read(path).read()
+        except InputError:
+            continue
+        assert length > len(data) - padding
+        assert np.array_equal(read, voxels)
+
+
+@pytest.mark.parametrize(
     ("written", "name"),
     [
         ("um", "micrometer"),

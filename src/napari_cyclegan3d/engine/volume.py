@@ -82,6 +82,9 @@ class Volume:
                 "numbers; correct the voxel size in the file's header"
             )
         object.__setattr__(self, "affine", affine)
+        # file names may hold bytes that are no text; models and logs take text only
+        name = self.name.encode("utf-8", "replace").decode()
+        object.__setattr__(self, "name", name)
 
     @property
     def shape(self) -> Shape:

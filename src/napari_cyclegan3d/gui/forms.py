@@ -3,6 +3,7 @@
 Labels, limits and tooltips come from the fields of the model; nothing is written twice.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType
@@ -10,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QLocale, Signal
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtGui import QValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,6 +28,7 @@ from napari_cyclegan3d.engine.config import Settings, limits, parse
 
 LARGEST_INT = 2**31 - 1
 DECIMALS = 10
+NUMBER = re.compile(r"\d*\.?\d*([eE][+-]?\d*)?")  # also half-typed
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,27 @@ class _Combo(_NoWheel, QComboBox):
 
 
 class _FloatBox(_NoWheel, QDoubleSpinBox):
-    """Shows 0.0002 as 0.0002 and keeps it, and steps in decades."""
+    """Shows 0.0002 as 0.0002 and keeps it, steps in decades and takes 2e-4."""
 
     def textFromValue(self, value: float) -> str:
         return f"{value:.{DECIMALS}g}"
+
+    def valueFromText(self, text: str | None) -> float:
+        return float(text or 0)
+
+    def validate(
+        self, text: str | None, position: int
+    ) -> tuple[QValidator.State, str, int]:
+        # Qt itself refuses the e
+        text = text or ""
+        if not NUMBER.fullmatch(text):
+            return QValidator.State.Invalid, text, position
+        try:
+            within = self.minimum() <= float(text) <= self.maximum()
+        except ValueError:
+            within = False
+        state = QValidator.State.Acceptable if within else QValidator.State.Intermediate
+        return state, text, position
 
 
 def _check_box() -> Editor:
@@ -192,7 +211,7 @@ def _float_box(within: Mapping[str, float]) -> Editor:
     box.setDecimals(DECIMALS)
     box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
     smallest = 10.0**-DECIMALS
-    low = within.get("ge", within.get("gt", 0.0) + smallest)
+    low = within.get("ge", within["gt"] + smallest if "gt" in within else 0.0)
     box.setRange(low, within.get("le", within.get("lt", 1e9) - smallest))
     return Editor(
         box,

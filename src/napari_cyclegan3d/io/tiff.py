@@ -233,11 +233,29 @@ class _Layout:
 
 
 def _refuse_lost_pages(tif: TiffFile, path: Path) -> None:
-    """Follow the chain of page headers to its end, which a file cut off has not."""
-    tif.filehandle.seek(tif.pages.next_page_offset or 0)
-    last = tif.filehandle.read(tif.tiff.offsetsize)
-    if last != bytes(tif.tiff.offsetsize):
-        raise InputError(f"{path}: {_CUT_OFF}")
+    """Follow the chain of page headers to its end, which a file cut off has not.
+
+    tifffile ends the chain where it breaks, and then gives what it has.
+    """
+
+    def number_at(position: int, kind: str) -> int:
+        tif.filehandle.seek(position)
+        data = tif.filehandle.read(struct.calcsize(kind))
+        if len(data) < struct.calcsize(kind):
+            raise InputError(f"{path}: {_CUT_OFF}")
+        return int(struct.unpack(kind, data)[0])
+
+    form = tif.tiff
+    seen: set[int] = set()
+    # the first link comes after a mark that has the length of a link
+    header = number_at(form.offsetsize, form.offsetformat)
+    while header:
+        if header in seen:
+            raise InputError(f"{path}: {_REMEDY}")
+        seen.add(header)
+        tags = number_at(header, form.tagnoformat)
+        link = header + form.tagnosize + tags * form.tagsize
+        header = number_at(link, form.offsetformat)
 
 
 def _refuse_lost_bytes(tif: TiffFile, series: TiffPageSeries, path: Path) -> None:
