@@ -36,6 +36,7 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         units=attributes.get("units"),
         axis_labels=attributes.get("axis_labels"),
         multiscale=attributes.get("multiscale", False),
+        rgb=attributes.get("rgb", False),
     )
     io.write(to_volume(layer), Path(path))
     return [path]

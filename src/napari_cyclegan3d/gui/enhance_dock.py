@@ -87,6 +87,10 @@ class EnhanceDock(QWidget):
         self.cancel_button.clicked.connect(self.cancel)
         self._set_running(running=False)
 
+    def reset_choices(self, _: object = None) -> None:
+        """Offer the layers that there are now; napari calls it when they change."""
+        self.layer_choice.reset_choices()
+
     def enhance(self) -> None:
         """Translate the chosen layer, or say why that is not possible."""
         layer = self.layer_choice.value

@@ -31,6 +31,7 @@ def to_layer_data(volume: Volume) -> LayerData:
     kwargs = {
         **shown,
         "name": _stem(volume.name),
+        "rgb": False,  # napari takes three or four columns for colours
         "units": (volume.unit,) * 3,
         "axis_labels": volume.axis_labels,
         "metadata": {METADATA_KEY: {"volume": _without_voxels(volume), **shown}},
@@ -88,6 +89,7 @@ def result_layer_data(layer: "Image", result: Volume, scale: Fraction) -> LayerD
     first = np.full(3, (1 / factor - 1) / 2)
     kwargs = {
         "name": f"{layer.name} enhanced",
+        "rgb": False,
         "scale": layer.scale / factor,
         "translate": _own_transform(layer)(first),
         "rotate": layer.rotate,
@@ -156,6 +158,14 @@ def _for_display(volume: Volume) -> Any:
         return volume.read()
     import dask.array
 
-    return dask.array.from_array(
-        volume.array, chunks=(1, *volume.shape[1:]), name=False
+    def read_slice(block_info: Any) -> NDArray[Any]:
+        z, y, x = (slice(*ends) for ends in block_info[None]["array-location"])
+        return volume.read((z, y, x))
+
+    depth, height, width = volume.shape
+    return dask.array.map_blocks(
+        read_slice,
+        chunks=((1,) * depth, (height,), (width,)),
+        dtype=volume.dtype,
+        meta=np.empty((0, 0, 0), volume.dtype),
     )

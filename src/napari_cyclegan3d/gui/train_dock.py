@@ -109,6 +109,11 @@ class TrainDock(QWidget):
         """The folder that the training writes to."""
         return Path(str(self.run_folder.value))
 
+    def reset_choices(self, _: object = None) -> None:
+        """Offer the layers that there are now; napari calls it when they change."""
+        self.domain_a.layer_choice.reset_choices()
+        self.domain_b.layer_choice.reset_choices()
+
     def start(self, *, resume: bool) -> None:
         """Train with what is set, or say why that is not possible."""
         try:
@@ -161,7 +166,8 @@ class TrainDock(QWidget):
             case StepDone():
                 self.progress.setValue(event.step)
                 self.curves.add(event.step, event.terms)
-                self.status.setText(_step_line(event))
+                if self.state is State.RUNNING:
+                    self.status.setText(_step_line(event))
             case PreviewReady():
                 self.preview.set_images(event.images)
                 self._save_preview(event.step, event.images)
