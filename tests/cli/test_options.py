@@ -36,7 +36,6 @@ NUMBERS: dict[str, Any] = {
     "loss.adversarial_b": 2.5,
     "loss.cycle_a": 3.5,
     "loss.cycle_b": 4.5,
-    "loss.cycle_a_blur": 0.75,
     "loss.identity": 0.125,
     "optim.lr_generator": 1e-5,
     "optim.lr_discriminator": 3.5e-4,

@@ -57,7 +57,7 @@ def saved(tmp_path: Path, random_model: ModelMaker) -> Path:
     [
         {"scale": 1, "noise": False},
         {"scale": 2, "norm": "instance"},
-        {"scale": 4, "norm": "affine", "residual": True},
+        {"scale": 4, "norm": "affine"},
         {"judge": DiscriminatorConfig(filters=2, layers=2, norm="none")},
     ],
     ids=["1x", "2x", "4x", "judge"],

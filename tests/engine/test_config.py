@@ -33,7 +33,7 @@ CHANGED = {
     "steps": 77,
     "seed": 5,
     "generator": {"filters": 8, "noise": False},
-    "loss": {"adversarial": "bce", "cycle_a_blur": 1.5},
+    "loss": {"adversarial": "bce", "cycle_a": 1.5},
     "optim": {"lr_generator": 1e-5, "schedule": "linear"},
     "intensity": {"method": "percentile", "percentiles": [1, 99.9]},
 }

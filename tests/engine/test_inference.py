@@ -23,7 +23,7 @@ from napari_cyclegan3d.engine.inference import (
     enhance,
     enhanced_shape,
 )
-from napari_cyclegan3d.engine.networks import Generator, measure_halo, resize
+from napari_cyclegan3d.engine.networks import Generator, measure_halo
 from napari_cyclegan3d.engine.tiling import output_shape, round_up
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
@@ -149,7 +149,7 @@ class Identity(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         if self.scale < 1:
-            return resize(image, self.scale)
+            return nn.functional.avg_pool3d(image, self.scale.denominator)
         for axis in (2, 3, 4):
             image = image.repeat_interleave(int(self.scale), axis)
         return image

@@ -14,7 +14,6 @@ from napari_cyclegan3d.engine.networks import (
     PatchDiscriminator,
     initialise,
     measure_halo,
-    resize,
 )
 
 SCALES = [Fraction(1), Fraction(2), Fraction(4), Fraction(1, 2), Fraction(1, 4)]
@@ -80,27 +79,6 @@ def test_only_instance_norm_makes_the_result_depend_on_the_tile(norm: str) -> No
     assert generator(Fraction(1), norm=norm).tile_dependent == (norm == "instance")
 
 
-@every_scale
-@both_dims
-def test_a_residual_generator_starts_close_to_the_resized_input(
-    scale: Fraction, dims: int
-) -> None:
-    network = generator(scale, f=4, dims=dims, residual=True)
-    initialise(network, torch.Generator().manual_seed(0))
-    image = torch.randn(
-        (1, 1, *(2 * network.stride,) * dims),
-        generator=torch.Generator().manual_seed(1),
-    )
-    added = network(image) - resize(image, scale)
-    assert 0 < added.abs().mean() < 0.1
-
-
-def test_without_the_residual_the_input_is_not_added() -> None:
-    network = generator(Fraction(1), residual=False)
-    image = torch.randn(1, 1, 8, 8)
-    torch.testing.assert_close(network(image), network.body(image))
-
-
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     weights = []
     for seed in (5, 5, 6):
@@ -109,30 +87,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
         weights.append(nn.utils.parameters_to_vector(network.parameters()))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-@pytest.mark.parametrize("scale", [Fraction(2), Fraction(4)])
-@both_dims
-def test_enlarging_keeps_a_ramp_in_its_place(scale: Fraction, dims: int) -> None:
-    size, factor = 8, int(scale)
-    ramp = torch.arange(size, dtype=torch.float64).expand(1, 1, *(size,) * dims)
-    out = resize(ramp, scale)
-    # the centre of a small voxel, in large voxels, when both grids share their edges
-    expected = (torch.arange(size * factor) + 0.5) / factor - 0.5
-    expected = expected.clamp(0, size - 1).double().expand_as(out)
-    torch.testing.assert_close(out, expected)
-
-
-@pytest.mark.parametrize("scale", [Fraction(1, 2), Fraction(1, 4)])
-@both_dims
-def test_reducing_takes_the_mean_of_the_voxels_that_are_covered(
-    scale: Fraction, dims: int
-) -> None:
-    ramp = torch.arange(8, dtype=torch.float64).expand(1, 1, *(8,) * dims)
-    out = resize(ramp, scale)
-    step = scale.denominator
-    expected = torch.arange(8 // step) * step + (step - 1) / 2
-    torch.testing.assert_close(out, expected.double().expand_as(out))
 
 
 HALOS = [(12, 16), (12, 16), (6, 8), (32, 40), (64, 80)]
@@ -149,11 +103,10 @@ def test_the_halo_of_the_1x_generator_is_known_and_the_same_at_every_width(
     ("scale", "halo"), list(zip(SCALES, HALOS, strict=True)), ids=NAMES
 )
 @both_dims
-@pytest.mark.parametrize("residual", [True, False])
 def test_the_halo_is_the_same_in_2d_and_3d_and_in_whole_strides(
-    scale: Fraction, halo: tuple[int, int], dims: int, residual: bool
+    scale: Fraction, halo: tuple[int, int], dims: int
 ) -> None:
-    network = generator(scale, dims=dims, residual=residual)
+    network = generator(scale, dims=dims)
     assert measure_halo(network) == halo
     assert all(side % network.stride == 0 for side in halo)
 

@@ -290,7 +290,7 @@ def test_after_sixty_steps_the_cycles_come_back_closer(
         seed=2,
         patch=(16, 16, 16),
         batch=2,
-        generator={"filters": 4, "residual": False},
+        generator={"filters": 4},
         loss={"adversarial_a": 0.5, "adversarial_b": 0.5, "cycle_a": 10, "cycle_b": 10},
         optim={"lr_generator": 0.02, "schedule": "constant"},
     )
@@ -419,7 +419,7 @@ def test_a_state_that_belongs_to_something_else_is_refused_in_a_sentence(
 def test_a_training_starts_from_the_weights_and_intensities_of_a_model(
     tmp_path: Path, tiny: ConfigMaker, blobs: Domains, random_model: ModelMaker
 ) -> None:
-    model = random_model(residual=False)
+    model = random_model()
     config = tiny(
         steps=1,
         generator=model.header.config.generator.model_dump(),

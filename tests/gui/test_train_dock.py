@@ -253,7 +253,8 @@ def constant_layer(dock: TrainDock) -> str:
 
 
 def unwritable_folder(dock: TrainDock) -> str:
-    dock.run_folder.value = Path("/proc/nowhere/run")
+    file = dock.run_path.parents[1] / "slow.tif"
+    dock.run_folder.value = file / "run"
     return "cannot be made"
 
 

@@ -46,11 +46,6 @@ class GeneratorConfig(Settings):
         description="Normalisation after each convolution. 'instance' makes results "
         "depend on the tile; 'affine' is a learned scale and shift per channel.",
     )
-    residual: bool = Field(
-        False,
-        description="Add the (resized) input to the output; training then starts from "
-        "the identity.",
-    )
     noise: bool = Field(
         True,
         description="Feed a channel of random numbers to the B-to-A generator, so that "
@@ -93,13 +88,6 @@ class LossConfig(Settings):
     )
     cycle_b: float = Field(
         10.0, ge=0, le=1000, description="Weight of |cyclic_b − real_b|."
-    )
-    cycle_a_blur: float = Field(
-        0.0,
-        ge=0,
-        le=8,
-        description="Compare cyclic_a and real_a after a Gaussian blur of this sigma "
-        "(voxels of A), so that the noise of A need not survive the cycle.",
     )
     identity: float = Field(
         1.0,

@@ -189,7 +189,7 @@ class CycleGan:
             "adversarial_b": losses.adversarial(
                 self._run(self.judge_b, fake_b), kind, real=True
             ),
-            "cycle_a": losses.cycle(cyclic_a, real_a, loss.cycle_a_blur),
+            "cycle_a": losses.cycle(cyclic_a, real_a),
             "cycle_b": losses.cycle(cyclic_b, real_b),
         }
         total = (

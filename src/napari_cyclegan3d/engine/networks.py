@@ -15,7 +15,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_cyclegan3d.engine.config import DiscriminatorConfig, GeneratorConfig, Norm
 
@@ -25,7 +24,6 @@ MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVG_POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-LINEAR_RESIZE = {2: "bilinear", 3: "trilinear"}
 
 
 class ChannelAffine(nn.Module):
@@ -180,7 +178,7 @@ class UNetSimDown(nn.Module):
 
 
 class Generator(nn.Module):
-    """A U-Net body, optionally added to its resized input.
+    """A U-Net of the right scale, and what a tiler must know of it.
 
     Attributes:
         stride: Sides of the input must be multiples of this many voxels.
@@ -192,7 +190,7 @@ class Generator(nn.Module):
         self, scale: Fraction, config: GeneratorConfig, *, noise: bool, dims: int = 3
     ) -> None:
         super().__init__()
-        self.dims, self.residual, self.inputs = dims, config.residual, 1 + noise
+        self.dims, self.inputs = dims, 1 + noise
         f, norm = config.filters, config.norm
         if scale < 1:
             self.body: nn.Module = UNetSimDown(
@@ -207,22 +205,7 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, z, y, x) → (n, 1, scale·z, scale·y, scale·x)."""
-        out = self.body(x)
-        if self.residual:
-            out = out + resize(x[:, :1], self.scale)
-        return cast(Tensor, out)
-
-
-def resize(image: Tensor, scale: Fraction) -> Tensor:
-    """Enlarge linearly, or reduce by averaging, with voxel edges kept in place."""
-    if scale == 1:
-        return image
-    dims = image.ndim - 2
-    if scale < 1:
-        return cast(Tensor, AVG_POOL[dims](scale.denominator)(image))
-    return functional.interpolate(
-        image, scale_factor=float(scale), mode=LINEAR_RESIZE[dims], align_corners=False
-    )
+        return cast(Tensor, self.body(x))
 
 
 class PatchDiscriminator(nn.Module):
@@ -261,8 +244,8 @@ class PatchDiscriminator(nn.Module):
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Kaiming-normal weights (He et al. 2015, arXiv:1502.01852), zero biases.
 
-    The last convolution starts near zero: a residual generator starts as the identity,
-    and a discriminator undecided.
+    The last convolution starts near zero, so that a discriminator starts undecided and
+    a generator in the middle of the range.
     """
     convolutions = [m for m in network.modules() if isinstance(m, CONVOLUTIONS)]
     for convolution in convolutions:

@@ -7,6 +7,7 @@ import numpy as np
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Image
 from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -30,7 +31,7 @@ from napari_cyclegan3d.engine.inference import (
 )
 from napari_cyclegan3d.gui.forms import SettingsForm
 from napari_cyclegan3d.gui.layers import result_layer_data, to_volume
-from napari_cyclegan3d.gui.worker import EngineWorker, start_engine
+from napari_cyclegan3d.gui.worker import EngineWorker, start_engine, tells_closed_dock
 
 if TYPE_CHECKING:
     import napari
@@ -123,6 +124,11 @@ class EnhanceDock(QWidget):
             self.status.setText("Cancelling …")
             self.cancel_button.setEnabled(False)
             self.worker.quit()
+
+    def event(self, event: QEvent | None) -> bool:
+        if tells_closed_dock(self, event):
+            self.cancel()
+        return bool(super().event(event))
 
     def _on_event(self, event: object) -> None:
         match event:

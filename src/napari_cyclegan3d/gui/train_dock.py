@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -37,7 +38,7 @@ from napari_cyclegan3d.gui.curves import LossCurves
 from napari_cyclegan3d.gui.domain_list import DomainList
 from napari_cyclegan3d.gui.forms import SettingsForm
 from napari_cyclegan3d.gui.preview import CyclePreview
-from napari_cyclegan3d.gui.worker import EngineWorker, start_engine
+from napari_cyclegan3d.gui.worker import EngineWorker, start_engine, tells_closed_dock
 from napari_cyclegan3d.io.pictures import write_preview
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ class TrainDock(QWidget):
             self._set_state(State.STOPPING)
             self.worker.quit()
 
+    def event(self, event: QEvent | None) -> bool:
+        if tells_closed_dock(self, event):
+            self.stop()
+        return bool(super().event(event))
+
     def _on_event(self, event: object) -> None:
         match event:
             case Started():
@@ -188,8 +194,10 @@ class TrainDock(QWidget):
         self._set_state(State.IDLE)
         if self._error is not None:
             self._refuse(self._error)
-        else:
+        elif RunFolder(self._run_path).states():
             self.status.setText(f"Saved in {self._run_path}")
+        else:
+            self.status.setText("Stopped before the first step; nothing to go on from.")
 
     def _refuse(self, message: str) -> None:
         self.status.setText(message)

@@ -5,6 +5,8 @@ from contextlib import closing
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
 
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 
@@ -53,6 +55,15 @@ def start_engine(
     )
     worker.start()
     return worker
+
+
+def tells_closed_dock(widget: QWidget, event: QEvent | None) -> bool:
+    """Whether an event tells a widget that the user has closed the dock it was in.
+
+    napari takes the widget out of such a dock; nobody could stop its worker any more.
+    """
+    moved = event is not None and event.type() == QEvent.Type.ParentChange
+    return moved and widget.parent() is None
 
 
 def _translate_errors(events: Iterator[Any]) -> Generator[Any, None, None]:

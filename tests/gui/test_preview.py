@@ -1,0 +1,101 @@
+"""Curves and previews as they are drawn."""
+
+from itertools import pairwise
+
+import numpy as np
+import pyqtgraph as pg
+import pytest
+from pytestqt.qtbot import QtBot
+
+from napari_cyclegan3d.gui.curves import LossCurves
+from napari_cyclegan3d.gui.preview import CyclePreview
+
+SIZES = {
+    "real_a": 1,
+    "fake_b": 2,
+    "cyclic_a": 1,
+    "real_b": 2,
+    "fake_a": 1,
+    "cyclic_b": 2,
+}
+
+
+def cycle(scale: int) -> dict[str, np.ndarray]:
+    """Volumes whose slice k shows the number k, in voxels of A."""
+    images = {}
+    for name, size in SIZES.items():
+        factor = scale if size == 2 else 1
+        planes = np.repeat(np.arange(8, dtype=np.float32), factor)
+        shape = (8 * factor, 10 * factor, 12 * factor)
+        images[name] = np.broadcast_to(planes[:, None, None], shape).copy()
+    return images
+
+
+def items(preview: CyclePreview) -> list[pg.ImageItem]:
+    found = preview.canvas.scene().items()
+    return [item for item in found if isinstance(item, pg.ImageItem)]
+
+
+@pytest.fixture
+def preview(qtbot: QtBot) -> CyclePreview:
+    preview = CyclePreview()
+    qtbot.addWidget(preview)
+    return preview
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_all_six_images_show_the_same_place_at_the_same_size(
+    scale: int, preview: CyclePreview
+) -> None:
+    preview.set_images(cycle(scale))
+    assert len(items(preview)) == 6
+    for position in range(8):
+        preview.slider.setValue(position * scale)
+        assert {int(item.image[0, 0]) for item in items(preview)} == {position}
+    rects = [item.mapRectToView(item.boundingRect()) for item in items(preview)]
+    assert all(one == other for one, other in pairwise(rects))
+    views = [item.getViewBox().viewRect() for item in items(preview)]
+    assert all(one == other for one, other in pairwise(views))
+
+
+def test_contrast_and_slice_stay_from_one_preview_to_the_next(
+    preview: CyclePreview,
+) -> None:
+    preview.set_images(cycle(1))
+    levels = {tuple(item.levels) for item in items(preview)}
+    assert len(levels) == 1
+    preview.slider.setValue(2)
+    brighter = {name: 10 * image for name, image in cycle(1).items()}
+    preview.set_images(brighter)
+    assert {tuple(item.levels) for item in items(preview)} == levels
+    assert {int(item.image[0, 0]) for item in items(preview)} == {20}
+    preview.clear()
+    assert all(item.image is None for item in items(preview))
+    preview.slider.setValue(1)
+    preview.set_images(brighter)
+    assert {tuple(item.levels) for item in items(preview)} != levels
+
+
+def test_curves_are_smooth_end_at_the_last_step_and_can_be_cleared(
+    qtbot: QtBot,
+) -> None:
+    curves = LossCurves()
+    qtbot.addWidget(curves)
+    rng = np.random.default_rng(0)
+    noisy = 1 + rng.normal(0, 0.3, 200)
+    for step, value in enumerate(noisy, 1):
+        curves.add(step, {"cycle_a": float(value), "judge_a": 2.0})
+    curves.redraw()
+    drawn = {item.name(): item.getData() for item in curves.plot.listDataItems()}
+    assert drawn.keys() == {"cycle_a", "judge_a"}
+    steps, values = drawn["cycle_a"]
+    assert list(steps) == list(range(1, 201))
+    assert np.std(values[50:]) < 0.5 * np.std(noisy[50:])
+    assert np.allclose(drawn["judge_a"][1], 2)
+    curves.clear()
+    curves.redraw()
+    assert not curves.plot.listDataItems()
+    curves.add(1, {"cycle_a": 5.0})
+    curves.redraw()
+    (again,) = curves.plot.listDataItems()
+    assert list(again.getData()[1]) == [5]
