@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_an_old_file_is_replaced_only_at_the_end(tmp_path: Path) -> None:
         lent.write_bytes(b"new")
         assert target.read_bytes() == b"old"
     assert target.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows replaces no file that is open")
+def test_whoever_reads_the_old_file_meanwhile_reads_it_to_the_end(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "scan.tif"
+    target.write_bytes(b"old")
+    with target.open("rb") as reader:
+        with atomic_path(target) as lent:
+            lent.write_bytes(b"new")
+        assert reader.read() == b"old"
 
 
 @pytest.mark.parametrize("error", [InterruptedWriting, KeyboardInterrupt, InputError])

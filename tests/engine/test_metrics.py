@@ -50,7 +50,7 @@ def test_ssim_is_that_of_scikit_image(
         data_range=data_range,
     )
     assert 0.1 < expected < 0.99
-    assert ssim(noisy, truth, data_range) == pytest.approx(expected, abs=1e-6)
+    assert ssim(noisy, truth, data_range) == pytest.approx(expected, abs=1e-10)
 
 
 def test_ssim_refuses_images_smaller_than_its_window() -> None:

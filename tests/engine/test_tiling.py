@@ -18,12 +18,12 @@ from napari_cyclegan3d.engine.tiling import (
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 SHAPES: list[Shape] = [(2, 3, 5), (16, 17, 31), (40, 8, 23)]
-TILES: list[Shape] = [(1, 1, 1), (8, 12, 16), (10, 20, 7), (99, 99, 99)]
+TILES: list[Shape] = [(1, 1, 1), (10, 20, 7), (99, 99, 99)]
 HALO = (8, 12)
 
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 every_tile = pytest.mark.parametrize("tile", TILES)
-every_stride = pytest.mark.parametrize("stride", [2, 4, 8, 16])
+every_stride = pytest.mark.parametrize("stride", [2, 16])
 
 
 def tiles_of(plan: TilePlan) -> list[Tile]:
@@ -64,10 +64,10 @@ def test_exact_cores_are_no_larger_than_asked_for_in_whole_strides(
 
 @every_shape
 @every_tile
-@pytest.mark.parametrize("overlap", [0.1, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize("overlap", [0.1, 0.5, 0.75])
 @pytest.mark.parametrize(
     ("stride", "scale"),
-    [(4, Fraction(1)), (4, Fraction(2)), (2, Fraction(4)), (16, Fraction(1, 4))],
+    [(4, Fraction(1)), (2, Fraction(4)), (16, Fraction(1, 4))],
 )
 def test_the_weights_of_overlapping_tiles_add_up_to_one_at_every_voxel(
     shape: Shape, tile: Shape, overlap: float, stride: int, scale: Fraction
@@ -96,7 +96,9 @@ def test_blended_tiles_are_whole_strides_and_overlap_as_asked_for_or_more(
     for tiles, asked in zip(
         plan_blend(shape, tile, overlap, stride).grid, tile, strict=True
     ):
-        side = max(round_up(asked, stride), 2 * stride)
+        side = tiles[0].keep[1] - tiles[0].keep[0]
+        assert side % stride == 0
+        assert side <= max(round_up(asked, stride), 2 * stride)
         for one in tiles:
             assert one.read == one.keep
             assert one.keep[1] - one.keep[0] == side
@@ -105,6 +107,19 @@ def test_blended_tiles_are_whole_strides_and_overlap_as_asked_for_or_more(
             shared = one.keep[1] - following.keep[0]
             assert stride <= shared < side
             assert shared >= min(int(overlap * side), side - stride)
+
+
+@every_stride
+@pytest.mark.parametrize("overlap", [0.1, 0.5, 0.75])
+def test_blended_tiles_wider_than_the_volume_shrink_to_one_that_covers_it(
+    stride: int, overlap: float
+) -> None:
+    plan = plan_blend((5, 40, 2), (10**6, 10**6, 10**6), overlap, stride)
+    assert len(plan) == 1
+    for (one,), size in zip(plan.grid, (5, 40, 2), strict=True):
+        assert one.keep[0] < 0
+        assert one.keep[1] > size
+        assert one.keep[1] - one.keep[0] < (size + 4 * stride) / (1 - overlap)
 
 
 @every_shape

@@ -455,19 +455,25 @@ def test_a_model_of_other_settings_is_no_start_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def with_hot_voxel(domains: Domains) -> Domains:
+def with_hot_voxel(domains: Domains, value: float) -> Domains:
     grey = domains.a[0].read().copy()
-    grey[4, 12, 10] = 1e36
+    grey[4, 12, 10] = value
     return Domains([Volume(grey, name="hot scan")], domains.b)
 
 
+# with the smaller value the weights after the step are still finite
+@pytest.mark.parametrize("value", [2e18, 1e36])
 def test_a_training_that_diverges_says_so_and_leaves_the_last_good_state(
-    tmp_path: Path, tiny: ConfigMaker, blobs: Domains, random_model: ModelMaker
+    tmp_path: Path,
+    tiny: ConfigMaker,
+    blobs: Domains,
+    random_model: ModelMaker,
+    value: float,
 ) -> None:
     run = tmp_path / "run"
     config = tiny(steps=50, checkpoint_every=1, keep=1)
     # the intensities of the model are those of scans without the voxel
-    events = train(config, with_hot_voxel(blobs), run, start_from=random_model())
+    events = train(config, with_hot_voxel(blobs, value), run, start_from=random_model())
     steps = []
     with pytest.raises(InputError) as refusal:
         steps += [event.step for event in events if isinstance(event, StepDone)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.config import TrainConfig, parse
 from napari_cyclegan3d.engine.training import Domains, train
 from napari_cyclegan3d.engine.volume import Volume
@@ -102,8 +103,9 @@ def oblique() -> Volume:
 
 
 def _model(folder: Path, scale: int) -> Path:
-    a = Volume(_noise((14, 14, 14), 3), name="a.tif")
-    b = Volume(_noise((14 * scale,) * 3, 4) / 10, name="b.tif")
+    place = np.diag([2.0, 1.0, 1.5, 1.0])
+    a = Volume(_noise((14, 14, 14), 3), place, "micrometer", name="a<b>.tif")
+    b = a.resampled(_noise((14 * scale,) * 3, 4) / 10, scale)
     config = parse(TrainConfig, TINY | {"scale": scale, "preview_every": 0})
     list(train(config, Domains([a], [b]), folder))
     return folder / "model.safetensors"
@@ -119,3 +121,27 @@ def model_1x(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_2x(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a model that doubles the size."""
     return _model(tmp_path_factory.mktemp("models") / "two", 2)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A file for domain B."""
+    noise = np.random.default_rng(9).normal(5, 2, (15, 17, 16)).astype(np.float32)
+    io.write(Volume(noise, unit="micrometer"), tmp_path / "slow.tif")
+    return tmp_path / "slow.tif"
+
+
+@pytest.fixture
+def train_dock_alone(qtbot: Any, upright: Volume, slow: Path) -> Any:
+    """A Train dock without a viewer, with a layer for A and a file for B chosen."""
+    from napari.layers import Image
+
+    from napari_cyclegan3d.gui.layers import to_layer_data
+    from napari_cyclegan3d.gui.train_dock import TrainDock
+
+    dock = TrainDock(None)
+    qtbot.addWidget(dock)
+    data, attributes, _ = to_layer_data(upright)
+    dock.domain_a.set_value([Image(data, **attributes)])
+    dock.domain_b.set_value([slow])
+    return dock

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 from npe2 import PluginManifest
+from qtpy.QtCore import Qt
 
 import napari_cyclegan3d
 from napari_cyclegan3d import io, samples
@@ -189,6 +190,8 @@ def test_a_dock_opens_from_the_menu_offers_the_layers_and_fits_a_small_screen(
     viewer.layers.remove(layer)
     assert list(chooser.layer_choice.choices) == [later]
     assert not any(isinstance(one, Labels) for one in chooser.layer_choice.choices)
+    # names of files are shown letter by letter
+    assert dock.status.textFormat() is Qt.TextFormat.PlainText
     # of 800 points, napari's title, menu and status bar and the system's take some
     assert dock.minimumSizeHint().height() <= 700
     assert dock.minimumSizeHint().width() <= 500

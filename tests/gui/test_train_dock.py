@@ -11,7 +11,6 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QListWidget, QPushButton
 
-from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.volume import Volume
@@ -25,17 +24,15 @@ Opened = tuple[Any, TrainDock]
 
 @pytest.fixture
 def opened(
-    make_napari_viewer_proxy: Callable[..., Any], upright: Volume, tmp_path: Path
+    make_napari_viewer_proxy: Callable[..., Any], upright: Volume, slow: Path
 ) -> Opened:
     """A viewer and its Train dock, with a layer for A and a file for B chosen."""
     viewer = make_napari_viewer_proxy()
     data, attributes, _ = to_layer_data(upright)
     layer = viewer.add_image(data, **attributes)
-    noise = np.random.default_rng(9).normal(5, 2, (15, 17, 16)).astype(np.float32)
-    io.write(Volume(noise, unit="micrometer"), tmp_path / "slow.tif")
     _, dock = viewer.window.add_plugin_dock_widget("napari-cyclegan3d", "Train")
     dock.domain_a.set_value([layer])
-    dock.domain_b.set_value([tmp_path / "slow.tif"])
+    dock.domain_b.set_value([slow])
     return viewer, dock
 
 
@@ -161,9 +158,9 @@ def test_pause_stops_the_steps_resume_goes_on_stop_saves_and_resume_goes_to_the_
 
 
 def test_a_paused_training_can_be_stopped(
-    opened: Opened, tiny: Callable[..., Any], qtbot: QtBot
+    train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
-    _, dock = opened
+    dock = train_dock_alone
     dock.form.set_value(tiny(steps=LONG))
     click(qtbot, dock.start_button)
     wait_for_steps(qtbot, dock, 1)
@@ -174,9 +171,9 @@ def test_a_paused_training_can_be_stopped(
 
 
 def test_a_training_that_is_stopped_at_once_can_be_started_again(
-    opened: Opened, tiny: Callable[..., Any], qtbot: QtBot
+    train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
-    _, dock = opened
+    dock = train_dock_alone
     dock.form.set_value(tiny(steps=2))
     click(qtbot, dock.start_button)
     click(qtbot, dock.stop_button)
@@ -210,122 +207,6 @@ def test_the_window_stays_alive_while_training_goes_on(
     assert len(set(during)) > 10
     click(qtbot, dock.stop_button)
     wait_until_idle(qtbot, dock)
-
-
-def no_volumes(dock: TrainDock) -> str:
-    dock.domain_a.set_value([])
-    return "domain A is empty"
-
-
-def missing_file(dock: TrainDock) -> str:
-    dock.domain_b.set_value([Path("nowhere.tif")])
-    return "nowhere.tif: no such file"
-
-
-def flat_layer(dock: TrainDock) -> str:
-    layer = dock.viewer.add_image(np.zeros((9, 9)), name="flat")
-    dock.domain_a.set_value([layer])
-    return "flat: shape (9, 9) has 2 axes"
-
-
-def contradiction(dock: TrainDock) -> str:
-    settings = dock.form.value().model_copy(update={"patch": (13, 12, 12)})
-    dock.form.set_value(settings)
-    return "nearest is (12, 12, 12)"
-
-
-def large_patch(dock: TrainDock) -> str:
-    settings = dock.form.value().model_copy(update={"patch": (12, 12, 24)})
-    dock.form.set_value(settings)
-    return "patch (12, 12, 24) is larger than the volume"
-
-
-def missing_device(dock: TrainDock) -> str:
-    settings = dock.form.value().model_copy(update={"device": "cuda:99"})
-    dock.form.set_value(settings)
-    return "device cuda:99"
-
-
-def constant_layer(dock: TrainDock) -> str:
-    layer = dock.viewer.add_image(np.full((15, 15, 15), 7), name="flat")
-    dock.domain_a.set_value([layer])
-    return "every voxel is 7"
-
-
-def unwritable_folder(dock: TrainDock) -> str:
-    file = dock.run_path.parents[1] / "slow.tif"
-    dock.run_folder.value = file / "run"
-    return "cannot be made"
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        no_volumes,
-        missing_file,
-        flat_layer,
-        contradiction,
-        large_patch,
-        missing_device,
-        constant_layer,
-        unwritable_folder,
-    ],
-    ids=lambda spoil: spoil.__name__,
-)
-def test_what_cannot_be_trained_on_is_refused_in_a_sentence_and_nothing_is_written(
-    spoil: Callable[[TrainDock], str],
-    opened: Opened,
-    tiny: Callable[..., Any],
-    qtbot: QtBot,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    _, dock = opened
-    dock.form.set_value(tiny())
-    reason = spoil(dock)
-    with qtbot.capture_exceptions() as uncaught:
-        click(qtbot, dock.start_button)
-        qtbot.waitUntil(lambda: reason in dock.status.text(), timeout=PATIENCE)
-    assert not uncaught
-    assert dock.state is State.IDLE
-    assert dock.start_button.isEnabled()
-    assert not dock.stop_button.isEnabled()
-    assert dock.form.isEnabled()
-    assert "\n" not in dock.status.text()
-    assert "Traceback" not in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-
-
-def test_an_existing_run_is_refused_and_left_as_it_was(
-    opened: Opened, tiny: Callable[..., Any], qtbot: QtBot
-) -> None:
-    _, dock = opened
-    dock.form.set_value(tiny(steps=1))
-    click(qtbot, dock.start_button)
-    wait_until_idle(qtbot, dock)
-    before = {p: p.read_bytes() for p in dock.run_path.rglob("*") if p.is_file()}
-    with qtbot.capture_exceptions() as uncaught:
-        click(qtbot, dock.start_button)
-        qtbot.waitUntil(lambda: "already holds" in dock.status.text(), timeout=PATIENCE)
-    assert not uncaught
-    wait_until_idle(qtbot, dock)
-    after = {p: p.read_bytes() for p in dock.run_path.rglob("*") if p.is_file()}
-    assert after == before
-
-
-def test_a_run_is_resumed_only_with_its_own_settings(
-    opened: Opened, tiny: Callable[..., Any], qtbot: QtBot
-) -> None:
-    _, dock = opened
-    dock.form.set_value(tiny(steps=1))
-    click(qtbot, dock.start_button)
-    wait_until_idle(qtbot, dock)
-    dock.form.set_value(tiny(steps=2, seed=5))
-    click(qtbot, dock.resume_button)
-    reason = "was trained with seed = 0, not 5"
-    qtbot.waitUntil(lambda: reason in dock.status.text(), timeout=PATIENCE)
-    wait_until_idle(qtbot, dock)
-    assert steps_in(dock.run_path) == [1]
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])

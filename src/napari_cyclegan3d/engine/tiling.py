@@ -11,6 +11,7 @@ windows are normalised from the grid, so that no volume of weights is needed.
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -118,7 +119,9 @@ def plan_blend(shape: Shape, tile: Shape, overlap: float, stride: int) -> TilePl
     """
 
     def axis(size: int, side: int) -> tuple[AxisTile, ...]:
-        side = max(round_up(side, stride), 2 * stride)
+        # wider than this, one tile covers the volume and its margins
+        widest = round_up(math.ceil((size + 3 * stride) / (1 - overlap)), stride)
+        side = max(min(round_up(side, stride), widest), 2 * stride)
         # the overlap grows to whole strides, and leaves at least one to advance
         shared = min(max(round_up(int(side * overlap), stride), stride), side - stride)
         advance, margin = side - shared, round_up(shared // 2, stride)

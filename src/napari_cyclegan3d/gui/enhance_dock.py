@@ -1,5 +1,6 @@
 """The Enhance dock: a model, a layer, a result exactly over it."""
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -7,7 +8,7 @@ import numpy as np
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -64,6 +65,7 @@ class EnhanceDock(QWidget):
         )
         self.form = SettingsForm(EnhanceConfig)
         self.status = QLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setWordWrap(True)
         self.progress = QProgressBar()
         self.enhance_button = QPushButton("Enhance")
@@ -207,8 +209,8 @@ def _card(model: Model, layer: Image | None) -> str:
     size_a = _spacing(origin.spacing_a, origin.unit_a)
     size_b = _spacing(origin.spacing_b, origin.unit_b)
     lines = [
-        f"A: {', '.join(origin.volumes_a)} ({size_a})",
-        f"B: {', '.join(origin.volumes_b)} ({size_b})",
+        escape(f"A: {', '.join(origin.volumes_a)} ({size_a})"),
+        escape(f"B: {', '.join(origin.volumes_b)} ({size_b})"),
         f"{origin.steps} steps, scale {model.header.scale}x",
     ]
     if layer is not None and layer.ndim == 3:
@@ -217,8 +219,8 @@ def _card(model: Model, layer: Image | None) -> str:
         if known and np.abs(ratio - 1).max() > SPACING_TOLERANCE:
             shown = _spacing(tuple(layer.scale), origin.unit_a)
             lines.append(
-                f"<b>{layer.name} has voxels of {shown}: the model has not seen any "
-                "of that size.</b>"
+                f"<b>{escape(layer.name)} has voxels of {shown}: the model has not "
+                "seen any of that size.</b>"
             )
     return "<br>".join(lines)
 

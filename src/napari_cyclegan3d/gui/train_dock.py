@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -78,6 +78,7 @@ class TrainDock(QWidget):
         self.form = SettingsForm(TrainConfig)
         self.curves, self.preview = LossCurves(), CyclePreview()
         self.status = QLabel("Add volumes to both domains, then start.")
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setWordWrap(True)
         self.progress = QProgressBar()
         self.start_button = QPushButton("Start")
