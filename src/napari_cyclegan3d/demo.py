@@ -30,12 +30,9 @@ from napari_cyclegan3d.io.pictures import panel, write_grid
 Voxels = NDArray[np.floating] | NDArray[np.integer]
 
 # narrow networks, so that two minutes on two cores are enough for some 1500 steps
-SMALL: dict[str, Any] = {
-    "generator": {"filters": 8},
-    "discriminator": {"filters": 16},
-}
+SMALL: dict[str, Any] = {"generator": {"filters": 8}}
 PROBE_STEPS = 12
-FEWEST_STEPS, MOST_STEPS = 300, 3000
+FEWEST_STEPS, MOST_STEPS = 300, 2000
 SIGMAS = np.arange(0.5, 2.51, 0.25)
 PANEL_SIDE = 384
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import safetensors
 import torch
 from pydantic import ValidationError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.config import Settings, TrainConfig
@@ -135,11 +135,9 @@ def save_model(model: Model, path: Path) -> None:
         for name in NETWORKS
         for key, tensor in getattr(model, name).state_dict().items()
     }
-    size = sum(tensor.nbytes for tensor in tensors.values())
-    with atomic_path(path, size) as temporary:
-        save_file(
-            tensors, temporary, metadata={HEADER_KEY: model.header.model_dump_json()}
-        )
+    content = save(tensors, metadata={HEADER_KEY: model.header.model_dump_json()})
+    with atomic_path(path, len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_model(path: Path | str) -> Model:
@@ -210,8 +208,14 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     Raises:
         InputError: The file could not be written.
     """
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            # on a full disk, PyTorch's complaint hides that of the system
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_state(path: Path) -> dict[str, Any]:

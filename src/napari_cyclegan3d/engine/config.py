@@ -56,7 +56,7 @@ class GeneratorConfig(Settings):
 class DiscriminatorConfig(Settings):
     """The two patch discriminators (kernel 4, strided)."""
 
-    filters: int = Field(32, ge=2, le=128, description="Channels of the first layer.")
+    filters: int = Field(16, ge=2, le=128, description="Channels of the first layer.")
     layers: int = Field(
         2, ge=1, le=4, description="Strided layers; each doubles the field of view."
     )
@@ -87,10 +87,10 @@ class LossConfig(Settings):
         2.0, ge=0, le=1000, description="Weight of |cyclic_a − real_a|."
     )
     cycle_b: float = Field(
-        10.0, ge=0, le=1000, description="Weight of |cyclic_b − real_b|."
+        20.0, ge=0, le=1000, description="Weight of |cyclic_b − real_b|."
     )
     identity: float = Field(
-        1.0,
+        5.0,
         ge=0,
         le=1000,
         description="Weight of |a_to_b(real_b) − real_b|: what is already in domain B "
