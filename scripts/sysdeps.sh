@@ -30,7 +30,7 @@ if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     if ((EUID == 0)); then
       echo "Installing system packages: ${missing[*]}"
       apt-get update -qq
-      DEBIAN_FRONTEND=noninteractive $install
+      DEBIAN_FRONTEND=noninteractive $install -qq >/dev/null
     else
       echo "These system packages are missing; install them with: sudo $install" >&2
     fi

@@ -12,6 +12,10 @@ from napari_cyclegan3d.engine.checkpoint import load_model
 
 resource = pytest.importorskip("resource", reason="limits of files are those of POSIX")
 
+# an error while a generator is cleaned up is printed, not raised
+pytestmark = pytest.mark.filterwarnings(
+    "error::pytest.PytestUnraisableExceptionWarning"
+)
 Limited = Callable[[int], AbstractContextManager[None]]
 
 

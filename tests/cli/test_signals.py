@@ -164,6 +164,9 @@ def test_a_second_signal_interrupts_at_once(
 ) -> None:
     arguments = ["train", "--a", scans / "fast.tif", "--b", scans / "slow.tif"]
     interrupt_reading(2)
-    stopped = command(*arguments, "--run", tmp_path / "run", *tiny)
+    try:
+        stopped = command(*arguments, "--run", tmp_path / "run", *tiny)
+    except KeyboardInterrupt:
+        pytest.fail("the signal came through")
     assert (stopped.code, stopped.sentence) == (1, "interrupted")
     assert not list(tmp_path.iterdir())

@@ -79,6 +79,21 @@ def test_only_instance_norm_makes_the_result_depend_on_the_tile(norm: str) -> No
     assert generator(Fraction(1), norm=norm).tile_dependent == (norm == "instance")
 
 
+@every_scale
+def test_a_generator_starts_in_the_middle_of_the_range(scale: Fraction) -> None:
+    network, random = generator(scale, f=4), torch.Generator().manual_seed(0)
+    initialise(network, random)
+    image = torch.randn((1, 1, 64, 64), generator=random)
+    assert 0 < network(image).abs().mean() < 0.03
+
+
+def test_a_discriminator_starts_undecided() -> None:
+    judge, random = PatchDiscriminator(DiscriminatorConfig(), 2), torch.Generator()
+    initialise(judge, random.manual_seed(0))
+    logits = judge(torch.randn((1, 1, 64, 64), generator=random))
+    assert 0 < logits.abs().mean() < 0.7
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     weights = []
     for seed in (5, 5, 6):

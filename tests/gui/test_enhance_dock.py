@@ -21,6 +21,8 @@ from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
 from napari_cyclegan3d.gui.layers import to_layer_data, to_volume
 
+pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+
 PATIENCE = 60_000
 PLUGIN = "napari-cyclegan3d"
 CPU = EnhanceConfig(device="cpu")
@@ -58,6 +60,14 @@ def wait_until_idle(qtbot: QtBot, dock: EnhanceDock) -> None:
     qtbot.waitUntil(lambda: dock.worker is None, timeout=PATIENCE)
     assert dock.enhance_button.isEnabled()
     assert not dock.cancel_button.isEnabled()
+
+
+def choose_hours_of_work(viewer: Any, dock: EnhanceDock, model: Path) -> None:
+    large = np.random.default_rng(3).normal(size=(160, 160, 160)).astype(np.float32)
+    viewer.add_image(large, name="large")
+    dock.layer_choice.value = viewer.layers["large"]
+    dock.model_file.value = model
+    dock.form.set_value(CPU.model_copy(update={"tile": (4, 4, 4)}))
 
 
 def engine_result(layer: Image, model: Path, config: EnhanceConfig) -> Volume:
@@ -152,11 +162,7 @@ def test_cancel_adds_no_layer_and_leaves_the_viewer_as_it_was(
     opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    large = np.random.default_rng(3).normal(size=(64, 64, 64)).astype(np.float32)
-    viewer.add_image(large, name="large")
-    dock.layer_choice.value = viewer.layers["large"]
-    dock.model_file.value = model_1x
-    dock.form.set_value(CPU.model_copy(update={"tile": (4, 4, 4)}))
+    choose_hours_of_work(viewer, dock, model_1x)
     before = list(viewer.layers), viewer.layers.selection.active, viewer.dims.point
     click(qtbot, dock.enhance_button)
     qtbot.waitUntil(lambda: dock.progress.value() >= 2, timeout=PATIENCE)
@@ -171,6 +177,19 @@ def test_cancel_adds_no_layer_and_leaves_the_viewer_as_it_was(
     click(qtbot, dock.enhance_button)
     wait_until_idle(qtbot, dock)
     assert len(viewer.layers) == 3
+
+
+def test_cancel_after_the_last_tile_adds_no_layer_either(
+    opened: Opened, model_1x: Path, qtbot: QtBot
+) -> None:
+    viewer, dock = opened
+    dock.model_file.value = model_1x
+    click(qtbot, dock.enhance_button)
+    # the result waits for the window
+    assert QThreadPool.globalInstance().waitForDone(PATIENCE)
+    dock.cancel()
+    wait_until_idle(qtbot, dock)
+    assert len(viewer.layers) == 1
 
 
 def test_a_source_that_is_removed_meanwhile_does_no_harm(
@@ -294,11 +313,7 @@ def test_closing_the_viewer_or_the_dock_ends_the_work(
     what: str, opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    large = np.random.default_rng(3).normal(size=(64, 64, 64)).astype(np.float32)
-    viewer.add_image(large, name="large")
-    dock.layer_choice.value = viewer.layers["large"]
-    dock.model_file.value = model_1x
-    dock.form.set_value(CPU.model_copy(update={"tile": (4, 4, 4)}))
+    choose_hours_of_work(viewer, dock, model_1x)
     click(qtbot, dock.enhance_button)
     qtbot.waitUntil(lambda: dock.progress.value() >= 2, timeout=PATIENCE)
     with qtbot.capture_exceptions() as uncaught:

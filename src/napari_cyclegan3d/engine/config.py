@@ -39,7 +39,7 @@ class GeneratorConfig(Settings):
     """The two generators: pooled U-Nets of the 3DCycleGaN project."""
 
     filters: int = Field(
-        16, ge=2, le=128, description="Width f of the U-Net; 3DCycleGaN used 32."
+        8, ge=2, le=128, description="Width f of the U-Net; 3DCycleGaN used 32."
     )
     norm: Norm = Field(
         "none",

@@ -126,7 +126,7 @@ def _percentiles(
     for volume in volumes:
         for slab in _slabs(volume):
             finite = slab[np.isfinite(slab)]
-            if share > 1 and finite.size:
+            if share > 1:
                 # at random: even steps can meet one column of the volume only
                 finite = rng.choice(finite, -(-finite.size // share))
             sample.append(finite)
