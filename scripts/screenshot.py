@@ -51,9 +51,6 @@ def main(out: Path, steps: int) -> None:
     train.form.set_value(TrainConfig(steps=steps, preview_every=20))
     with tempfile.TemporaryDirectory() as folder:
         train.run_folder.value = Path(folder) / "run"
-        shoot(viewer, out / "train_data.png")
-        train.tabs.setCurrentIndex(1)
-        shoot(viewer, out / "train_settings.png")
         train.start(resume=False)
         wait(lambda: train.progress.value() >= steps * 0.8, 600)
         shoot(viewer, out / "train.png")

@@ -58,19 +58,13 @@ def test_enhance_on_a_full_disk_keeps_the_older_output(
     assert contents(tmp_path) == before
 
 
-untranslated = pytest.mark.xfail(
-    reason="what safetensors and PyTorch raise on a full disk is no OSError, and "
-    "engine.checkpoint lets it through"
-)
-
-
 @pytest.mark.parametrize(
     "limit",
     [
         pytest.param(200, id="not even the settings fit"),
-        pytest.param(3_000, id="no preview fits", marks=untranslated),
-        pytest.param(30_000, id="no model fits", marks=untranslated),
-        pytest.param(100_000, id="no state fits", marks=untranslated),
+        pytest.param(3_000, id="no preview fits"),
+        pytest.param(30_000, id="no model fits"),
+        pytest.param(100_000, id="no state fits"),
     ],
 )
 def test_train_on_a_full_disk_ends_with_one_sentence_and_no_half_file(
@@ -93,7 +87,6 @@ def test_train_on_a_full_disk_ends_with_one_sentence_and_no_half_file(
         assert load_model(run / "model.safetensors")
 
 
-@untranslated
 def test_a_run_on_a_full_disk_keeps_its_last_state_and_goes_on_when_there_is_space(
     command: Callable[..., Any],
     limited: Limited,
