@@ -1,8 +1,7 @@
 """What happens when no more can be written."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +9,11 @@ import pytest
 
 from napari_cyclegan3d.engine.checkpoint import load_model
 
-resource = pytest.importorskip("resource", reason="limits of files are those of POSIX")
-
 # an error while a generator is cleaned up is printed, not raised
 pytestmark = pytest.mark.filterwarnings(
     "error::pytest.PytestUnraisableExceptionWarning"
 )
 Limited = Callable[[int], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def limited() -> Limited:
-    """A block in which no file grows beyond so many bytes, as if the disk were full."""
-
-    @contextmanager
-    def limit(size: int) -> Iterator[None]:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-            signal.signal(signal.SIGXFSZ, ignored)
-
-    return limit
 
 
 @pytest.mark.parametrize("name", ["out.tif", "out.nii", "out.nii.gz"])
