@@ -252,3 +252,25 @@ def test_every_new_dock_proposes_a_folder_that_does_not_exist_yet(
     dock = TrainDock(None)
     qtbot.addWidget(dock)
     assert dock.run_path == tmp_path / "runs" / "run-002"
+
+
+def test_a_new_dock_shows_the_settings_of_a_stopped_run_and_offers_to_resume_it(
+    train_dock_alone: TrainDock,
+    tiny: Callable[..., Any],
+    qtbot: QtBot,
+    tmp_path: Path,
+) -> None:
+    dock = train_dock_alone
+    dock.form.set_value(tiny(steps=LONG))
+    dock.run_folder.value = tmp_path / "run"
+    click(qtbot, dock.start_button)
+    wait_for_steps(qtbot, dock, 1)
+    click(qtbot, dock.stop_button)
+    wait_until_idle(qtbot, dock)
+    later = TrainDock(None)
+    qtbot.addWidget(later)
+    assert later.form.value() != dock.form.value()
+    later.run_folder.value = tmp_path / "run"
+    assert later.form.value() == dock.form.value()
+    assert f"step {last_saved(tmp_path / 'run')}" in later.status.text()
+    assert later.resume_button.isEnabled()

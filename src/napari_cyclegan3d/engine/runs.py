@@ -64,8 +64,8 @@ class RunFolder:
         """
         if self.states() or self.model_path.exists():
             raise InputError(
-                f"{self.path}: already holds a training; continue it (--resume), or "
-                "give another folder"
+                f"{self.path}: already holds a training; continue it (Resume, or "
+                "--resume), or give another folder"
             )
         metrics = self.path / "metrics.csv"
         if metrics.exists() and metrics.stat().st_size > 0:

@@ -46,7 +46,6 @@ class SettingsForm(QWidget):
 
     Args:
         model: Class of the settings.
-        hidden: Names of fields that are not shown and keep their value.
         parent: Parent widget.
     """
 
@@ -55,11 +54,10 @@ class SettingsForm(QWidget):
     def __init__(
         self,
         model: type[Settings],
-        hidden: frozenset[str] = frozenset(),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.model, self._kept = model, model().model_dump(include=set(hidden))
+        self.model = model
         self._editors: dict[str, Editor] = {}
         self._sections: dict[str, SettingsForm] = {}
         self._rows = QFormLayout()
@@ -70,8 +68,7 @@ class SettingsForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._rows)
         for name, info in model.model_fields.items():
-            if name not in hidden:
-                self._add(name, info)
+            self._add(name, info)
         self.set_value(model())
 
     def value(self) -> Settings:
@@ -86,11 +83,10 @@ class SettingsForm(QWidget):
         """What the form shows, unchecked."""
         own = {name: editor.value() for name, editor in self._editors.items()}
         sections = {name: form.values() for name, form in self._sections.items()}
-        return {**self._kept, **own, **sections}
+        return {**own, **sections}
 
     def set_value(self, settings: Settings) -> None:
         """Show these settings."""
-        self._kept = {name: getattr(settings, name) for name in self._kept}
         for name, editor in self._editors.items():
             editor.set_value(getattr(settings, name))
         for name, form in self._sections.items():
@@ -110,7 +106,12 @@ class SettingsForm(QWidget):
             assert layout is not None
             layout.addWidget(fold)
             return
-        editor = make_editor(info)
+        # any device can be typed; all other fields are known by their types
+        editor = (
+            _device_editor()
+            if name == "device"
+            else _editor(info.annotation, limits(info))
+        )
         editor.widget.setToolTip(_tooltip(info))
         editor.widget.setObjectName(name)
         editor.on_change(self.changed.emit)
@@ -118,14 +119,8 @@ class SettingsForm(QWidget):
         self._rows.addRow(label, editor.widget)
 
 
-def make_editor(info: FieldInfo) -> Editor:
-    """The editor that suits a field: its type decides, its limits limit."""
-    if "device" in (info.description or "") or "cuda" in (info.description or ""):
-        return _device_editor()
-    return _editor(info.annotation, limits(info))
-
-
 def _editor(annotation: Any, within: Mapping[str, float]) -> Editor:
+    """The editor that suits a type, within limits."""
     arguments = get_args(annotation)
     if annotation is bool:
         return _check_box()

@@ -103,7 +103,7 @@ class TrainDock(QWidget):
         self.pause_button.clicked.connect(self.pause)
         self.resume_button.clicked.connect(self.resume)
         self.stop_button.clicked.connect(self.stop)
-        self.run_folder.changed.connect(lambda _: self._set_state(self.state))
+        self.run_folder.changed.connect(self._show_run)
         self._set_state(State.IDLE)
 
     @property
@@ -163,6 +163,22 @@ class TrainDock(QWidget):
         if tells_closed_dock(self, event):
             self.stop()
         return bool(super().event(event))
+
+    def _show_run(self) -> None:
+        """Show the settings of a run that can be resumed."""
+        self._set_state(self.state)
+        run = RunFolder(self.run_path)
+        if not run.states():
+            return
+        try:
+            self.form.set_value(run.config())
+        except InputError as error:
+            self._refuse(str(error))
+            return
+        step = int(run.states()[-1].stem.removeprefix("state_"))
+        self.status.setText(
+            f"This run is at step {step}: add its volumes, then press Resume."
+        )
 
     def _on_event(self, event: object) -> None:
         match event:

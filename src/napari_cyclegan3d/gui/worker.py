@@ -40,7 +40,7 @@ def start_engine(
     """
 
     def report(error: Exception) -> None:
-        if isinstance(error, InputError | MemoryShortageError):
+        if isinstance(error, InputError | MemoryShortageError | EngineFailedError):
             on_error(str(error))
         else:
             on_error(f"{type(error).__name__}: {error}")
