@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 input refused or work stopped early, 2 wrong use of the co
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
+import numpy as np
 import yaml
 from pydantic.fields import FieldInfo
 
@@ -25,6 +27,7 @@ from napari_cyclegan3d.engine.config import (
     parse,
 )
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
+from napari_cyclegan3d.engine.files import check_writable
 from napari_cyclegan3d.engine.volume import Volume
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -271,13 +274,17 @@ def _train(options: argparse.Namespace) -> int:
 def _enhance(options: argparse.Namespace) -> int:
     from napari_cyclegan3d.engine.checkpoint import load_model
     from napari_cyclegan3d.engine.devices import tune_allocator
-    from napari_cyclegan3d.engine.inference import enhance
+    from napari_cyclegan3d.engine.inference import enhance, enhanced_shape
 
     config = _settings(options, EnhanceConfig, {})
     _check_output(options.output, overwrite=options.overwrite)
     tune_allocator()
     model = load_model(options.model)
     volume = open_volume(options.volume)
+    voxels = math.prod(enhanced_shape(volume, model, config))
+    # how small gzip makes a file is known afterwards only
+    if options.output.suffix != ".gz":
+        check_writable(options.output, voxels * np.dtype(np.float32).itemsize)
     result = show_enhancement(enhance(volume, model, config))
     if result is None:
         print("stopped; nothing was written", file=sys.stderr)
@@ -296,8 +303,7 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
         )
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists already; replace it with --overwrite")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder; make it first")
+    check_writable(path)
 
 
 def _spacing(volume: Volume) -> str:

@@ -126,7 +126,7 @@ class Case:
         Case("exists already", output="here.tif"),
         Case("cannot be written; known are .tif", output="new.mrc"),
         Case("cannot be written; known are .tif", output="new"),
-        Case("no such folder", output="nowhere/new.tif"),
+        Case("does not exist", output="nowhere/new.tif"),
         Case("is a folder", output="folder.tif", options=("--overwrite",)),
         Case("device cuda:99", options=("--device=cuda:99",)),
         Case("setting device = 'gpu'", options=("--device=gpu",), code=2),

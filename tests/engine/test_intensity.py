@@ -153,7 +153,7 @@ def test_a_volume_that_shows_nothing_is_refused_by_its_name(
     method: str, value: float
 ) -> None:
     empty = Volume(np.full((4, 5, 6), value, np.float32), name="empty scan")
-    with pytest.raises(InputError, match=r"^empty scan: .*nothing to learn from"):
+    with pytest.raises(InputError, match=r"^empty scan: .*it shows nothing"):
         fitted([scan(1), empty], method)
 
 

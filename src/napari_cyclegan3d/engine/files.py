@@ -30,7 +30,7 @@ def atomic_path(target: Path, needed_bytes: int | None = None) -> Iterator[Path]
     """
     try:
         final = target.resolve()
-        _refuse_impossible(target, final, needed_bytes)
+        check_writable(target, needed_bytes)
         ending = "".join(final.suffixes[-2:])
         temporary = final.with_name(f".{secrets.token_hex(8)}.part{ending}")
         try:
@@ -50,7 +50,18 @@ def atomic_path(target: Path, needed_bytes: int | None = None) -> Iterator[Path]
         ) from error
 
 
-def _refuse_impossible(target: Path, final: Path, needed_bytes: int | None) -> None:
+def check_writable(target: Path, needed_bytes: int | None = None) -> None:
+    """Refuse before long work what could not be written after it.
+
+    Args:
+        target: The file to create or to replace. A link is followed.
+        needed_bytes: Size of the file where it is known, in bytes.
+
+    Raises:
+        InputError: The target cannot be a file or needs more bytes than are free.
+        OSError: It is write-protected.
+    """
+    final = target.resolve()
     folder = final.parent
     if not folder.is_dir():
         raise InputError(

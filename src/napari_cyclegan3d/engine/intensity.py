@@ -100,13 +100,9 @@ class _Summary:
 
     def check(self, name: str) -> None:
         if not self.count:
-            raise InputError(
-                f"{name}: no voxel is a finite number; nothing to learn from"
-            )
+            raise InputError(f"{name}: no voxel is a finite number; it shows nothing")
         if self.low == self.high:
-            raise InputError(
-                f"{name}: every voxel is {self.low:g}; nothing to learn from"
-            )
+            raise InputError(f"{name}: every voxel is {self.low:g}; it shows nothing")
 
 
 def _slabs(volume: Volume) -> Iterator[NDArray[np.generic]]:
