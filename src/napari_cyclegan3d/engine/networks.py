@@ -73,50 +73,33 @@ def _decoder(dims: int, channels: tuple[int, int, int], norm: Norm) -> nn.Sequen
 
 
 class UNetSim(nn.Module):
-    """Same size in and out; sides must be multiples of 4 voxels."""
+    """Same size in and out, or twice the size; sides must be multiples of 4 voxels."""
 
-    stride, scale = 4, Fraction(1)
+    stride = 4
 
-    def __init__(self, dims: int, inputs: int, f: int, norm: Norm) -> None:
+    def __init__(
+        self, dims: int, inputs: int, f: int, norm: Norm, *, double: bool
+    ) -> None:
         super().__init__()
+        self.scale = Fraction(2 if double else 1)
         self.conv1 = _conv(dims, inputs, 2 * f, norm)
         self.conv2 = _conv(dims, 2 * f, 4 * f, norm)
         self.center = _decoder(dims, (4 * f, 2 * f, f), norm)
-        self.dec2 = _decoder(dims, (5 * f, f, f), norm)
-        self.dec1 = _conv(dims, 3 * f, f // 2, norm)
+        if double:
+            self.dec2 = _decoder(dims, (5 * f, 2 * f, 2 * f), norm)
+            self.dec1 = _decoder(dims, (4 * f, f, f // 2), norm)
+        else:
+            self.dec2 = _decoder(dims, (5 * f, f, f), norm)
+            self.dec1 = _conv(dims, 3 * f, f // 2, norm)
         self.final = CONV[dims](f // 2, 1, kernel_size=1)
         self.pool = MAX_POOL[dims](2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, z, y, x) → (n, 1, z, y, x)."""
+        """(n, inputs, z, y, x) → (n, 1, z, y, x), or twice that."""
         full = self.conv1(x)  # 1, 2f
         half = self.conv2(self.pool(full))  # 1/2, 4f
         up = self.center(self.pool(half))  # 1/4 → 1/2, f
-        up = self.dec2(torch.cat([up, half], 1))  # 1/2 → 1, f
-        return cast(Tensor, self.final(self.dec1(torch.cat([up, full], 1))))
-
-
-class UNetSimUp2(nn.Module):
-    """Twice the size; sides must be multiples of 4 voxels."""
-
-    stride, scale = 4, Fraction(2)
-
-    def __init__(self, dims: int, inputs: int, f: int, norm: Norm) -> None:
-        super().__init__()
-        self.conv1 = _conv(dims, inputs, 2 * f, norm)
-        self.conv2 = _conv(dims, 2 * f, 4 * f, norm)
-        self.center = _decoder(dims, (4 * f, 2 * f, f), norm)
-        self.dec2 = _decoder(dims, (5 * f, 2 * f, 2 * f), norm)
-        self.dec1 = _decoder(dims, (4 * f, f, f // 2), norm)
-        self.final = CONV[dims](f // 2, 1, kernel_size=1)
-        self.pool = MAX_POOL[dims](2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, z, y, x) → (n, 1, 2z, 2y, 2x)."""
-        full = self.conv1(x)
-        half = self.conv2(self.pool(full))
-        up = self.center(self.pool(half))
-        up = self.dec2(torch.cat([up, half], 1))
+        up = self.dec2(torch.cat([up, half], 1))  # 1/2 → 1
         return cast(Tensor, self.final(self.dec1(torch.cat([up, full], 1))))
 
 
@@ -193,14 +176,15 @@ class Generator(nn.Module):
         self.dims, self.inputs = dims, 1 + noise
         f, norm = config.filters, config.norm
         if scale < 1:
-            self.body: nn.Module = UNetSimDown(
+            self.body: UNetSim | UNetSimUp4 | UNetSimDown = UNetSimDown(
                 dims, self.inputs, f, norm, quarter=scale == Fraction(1, 4)
             )
+        elif scale == 4:
+            self.body = UNetSimUp4(dims, self.inputs, f, norm)
         else:
-            body = {1: UNetSim, 2: UNetSimUp2, 4: UNetSimUp4}[int(scale)]
-            self.body = body(dims, self.inputs, f, norm)
-        self.scale = cast(Fraction, self.body.scale)
-        self.stride = cast(int, self.body.stride)
+            self.body = UNetSim(dims, self.inputs, f, norm, double=scale == 2)
+        self.scale = self.body.scale
+        self.stride = self.body.stride
         self.tile_dependent = norm == "instance"
 
     def forward(self, x: Tensor) -> Tensor:
