@@ -84,7 +84,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "Learn to translate volumes of domain A into domain B and back, unpaired. "
         "Ctrl+C stops and saves; --resume goes on."
     )
-    region = "FILE or FILE[z0:z1,y0:y1,x0:x1]"
+    region = "a file or a folder of TIFF slices; a part: VOLUME[z0:z1,y0:y1,x0:x1]"
     parser.add_argument(
         "--a", nargs="+", required=True, metavar="VOLUME", help=f"domain A: {region}"
     )
@@ -109,7 +109,9 @@ def _add_enhance(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s VOLUME --model FILE -o FILE [settings]"
     parser.description = "Translate a volume of any size with a trained model."
     parser.add_argument(
-        "volume", metavar="VOLUME", help="FILE or FILE[z0:z1,y0:y1,x0:x1]"
+        "volume",
+        metavar="VOLUME",
+        help="a file or a folder of TIFF slices; a part: VOLUME[z0:z1,y0:y1,x0:x1]",
     )
     parser.add_argument("--model", type=Path, required=True, help="a .safetensors file")
     parser.add_argument(
@@ -242,7 +244,11 @@ def open_volume(text: str) -> Volume:
             f"{text}: a region has three ranges, as in volume.tif[0:64,:,100:200]"
         )
     z, y, x = (slice(*(int(n) if n else None for n in one.groups())) for one in ranges)
-    return io.read(match["path"]).crop((z, y, x))
+    volume = io.read(match["path"])
+    for part, size in zip((z, y, x), volume.shape, strict=True):
+        if max(abs(end) for end in (part.start or 0, part.stop or 0)) > size:
+            raise InputError(f"{text}: goes beyond the volume of shape {volume.shape}")
+    return volume.crop((z, y, x))
 
 
 def _train(options: argparse.Namespace) -> int:

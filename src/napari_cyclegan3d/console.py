@@ -28,6 +28,10 @@ def show_training(events: Iterator[Any], run: Path) -> int:
                 case training.Started():
                     bar.total, bar.initial, bar.n = event.steps, event.step, event.step
                     bar.write(f"training on {event.device}")
+                    if event.step >= event.steps:
+                        bar.write(
+                            f"all {event.steps} steps are done; give more --steps"
+                        )
                 case training.StepDone():
                     bar.set_postfix_str(_terms(event.terms), refresh=False)
                     bar.update()

@@ -52,7 +52,7 @@ VOLUMES = [
     ("truncated.nii.gz", "truncated.nii.gz"),
     ("missing.tif", "no such file"),
     ("missing.tif[0:4,0:4,0:4]", "no such file"),
-    ("{fast}[100:120,:,:]", "holds no voxel"),
+    ("{fast}[100:120,:,:]", "goes beyond the volume"),
     ("{fast}[0:4,0:4]", "three ranges"),
     ("{fast}[0:4,0:4,0:4:2]", "three ranges"),
     ("{fast}[0-5:4,:,:]", "three ranges"),
@@ -122,7 +122,7 @@ class Case:
     [
         Case("not a safetensors file", model="{bad}/text.safetensors"),
         Case("no such model file", model="{bad}/missing.safetensors"),
-        Case("no such model file", model="{bad}/folder"),
+        Case("is a folder", model="{bad}/folder"),
         Case("exists already", output="here.tif"),
         Case("cannot be written; known are .tif", output="new.mrc"),
         Case("cannot be written; known are .tif", output="new"),

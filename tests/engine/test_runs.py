@@ -169,7 +169,7 @@ def test_a_folder_whose_settings_are_missing_is_not_continued(
 ) -> None:
     folder = with_state(tmp_path, tiny())
     (tmp_path / "config.yaml").unlink()
-    with pytest.raises(InputError, match=r"config\.yaml: No such file"):
+    with pytest.raises(InputError, match="holds no training"):
         folder.last_state(tiny())
 
 

@@ -543,3 +543,13 @@ def test_what_is_proposed_for_too_little_memory_can_be_used(
     monkeypatch.setattr("napari_cyclegan3d.engine.losses.adversarial", full)
     with pytest.raises(MemoryShortageError, match=proposal):
         list(train(tiny(**changes), Domains(blobs.a, blobs.a), tmp_path / "run"))
+
+
+def test_a_run_is_not_continued_with_other_volumes(
+    tiny: ConfigMaker, blobs: Domains, tmp_path: Path
+) -> None:
+    for _ in train(tiny(steps=2), blobs, tmp_path / "run"):
+        pass
+    others = Domains(a=[*blobs.a, blobs.a[0]], b=blobs.b)
+    with pytest.raises(InputError, match="same volumes in the same order"):
+        next(train(tiny(steps=4), others, tmp_path / "run", resume=True))

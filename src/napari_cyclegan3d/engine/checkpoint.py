@@ -171,6 +171,10 @@ def load_model(path: Path | str) -> Model:
 
 
 def _read_safetensors(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+    if path.is_dir():
+        raise InputError(
+            f"{path}: is a folder; give the file in it, such as model.safetensors"
+        )
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     try:

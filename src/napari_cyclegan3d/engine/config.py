@@ -187,7 +187,8 @@ class TrainConfig(Settings):
 
     scale: Literal[1, 2, 4] = Field(1, description="Size of B over size of A per axis.")
     patch: tuple[int, int, int] = Field(
-        (32, 32, 32), description="Voxels of a training patch of A (z, y, x)."
+        (32, 32, 32),
+        description="Voxels of a training patch of A (z, y, x), multiples of 4.",
     )
     batch: int = Field(1, ge=1, le=256, description="Patches per step.")
     steps: int = Field(

@@ -54,6 +54,10 @@ class RunFolder:
         Raises:
             InputError: The folder holds none.
         """
+        if not (self.path / "config.yaml").exists():
+            raise InputError(
+                f"{self.path}: holds no training; check the path, or start a new one"
+            )
         return parse(TrainConfig, load_yaml(self.path / "config.yaml"))
 
     def check_new(self) -> None:

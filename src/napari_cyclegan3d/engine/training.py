@@ -130,7 +130,8 @@ def train(
     device, reason = choose_device(config.device)
     if state is not None:
         with _only_states_of(folder):
-            intensities = _intensities_from(state)
+            intensities, shapes = _intensities_from(state), state["shapes"]
+        _check_same_volumes(shapes, domains, folder)
     elif start_from is not None:
         intensities = (start_from.header.intensity_a, start_from.header.intensity_b)
     else:
@@ -144,7 +145,7 @@ def train(
         with _only_states_of(folder):
             gan.load_state_dict(state["gan"])
             sampler.load_state_dict(state["sampler"])
-    session = _Session(folder, gan, sampler, intensities, _provenance(domains))
+    session = _Session(folder, gan, sampler, intensities, domains)
     folder.open(config, gan.steps_done)
     folder.log(
         f"step {gan.steps_done}: {'resumed' if resume else 'started'} on {reason}"
@@ -166,10 +167,11 @@ class _Session:
         gan: CycleGan,
         sampler: PatchSampler,
         intensities: tuple[Intensity, Intensity],
-        provenance: Provenance,
+        domains: Domains,
     ) -> None:
         self.folder, self.gan, self.sampler = folder, gan, sampler
-        self.intensities, self.provenance = intensities, provenance
+        self.intensities, self.provenance = intensities, _provenance(domains)
+        self.shapes = _shapes(domains)
         self.saved_step = gan.steps_done
         self.diverged = False
 
@@ -199,6 +201,7 @@ class _Session:
             "gan": self.gan.state_dict(),
             "sampler": self.sampler.state_dict(),
             "intensities": [one.model_dump() for one in self.intensities],
+            "shapes": self.shapes,
         }
         self.folder.save_state(state, step, self.gan.config.keep)
         self.folder.log(f"step {step}: saved")
@@ -273,6 +276,23 @@ def _only_states_of(folder: RunFolder) -> Iterator[None]:
             f"{folder.states()[-1]}: does not fit the settings of the run; remove it "
             "to continue from an earlier one"
         ) from None
+
+
+def _shapes(domains: Domains) -> list[list[list[int]]]:
+    """Shapes of the volumes of A and of B, as plain lists."""
+    return [[list(one.shape) for one in volumes] for volumes in (domains.a, domains.b)]
+
+
+def _check_same_volumes(
+    before: list[list[list[int]]], domains: Domains, folder: RunFolder
+) -> None:
+    """Names may change when files move; other shapes are other volumes."""
+    now = _shapes(domains)
+    if before != now:
+        raise InputError(
+            f"{folder.path}: was trained on volumes of shapes {before} (A, B), not "
+            f"{now}; continue it with the same volumes in the same order"
+        )
 
 
 def _intensities_from(state: Mapping[str, Any]) -> tuple[Intensity, Intensity]:

@@ -5,6 +5,7 @@ shown on the nearest upright grid. The true affine waits in the layer's metadata
 comes back when the layer becomes a volume again.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,14 @@ EAGER_BYTES = 2**30
 
 def to_layer_data(volume: Volume) -> LayerData:
     """The volume as a napari layer tuple, upright, with units and axis labels."""
-    shown = {"scale": volume.spacing, "translate": volume.origin}
+    place = {"scale": volume.spacing, "translate": volume.origin}
     kwargs = {
-        **shown,
+        **place,
         "name": _stem(volume.name),
         "rgb": False,  # napari takes three or four columns for colours
         "units": (volume.unit,) * 3,
         "axis_labels": volume.axis_labels,
-        "metadata": {METADATA_KEY: {"volume": _without_voxels(volume), **shown}},
+        "metadata": _remembered(volume, Affine(**place).affine_matrix),
     }
     return _for_display(volume), kwargs, "image"
 
@@ -69,7 +70,7 @@ def to_volume(layer: "Image") -> Volume:
     z, y, x = layer.axis_labels
     return Volume(
         data,
-        layer.affine.affine_matrix @ _own_transform(layer).affine_matrix,
+        _transform(layer),
         units.pop() if len(units) == 1 else "pixel",
         (z, y, x),
         layer.name,
@@ -87,22 +88,23 @@ def result_layer_data(layer: "Image", result: Volume, scale: Fraction) -> LayerD
     factor = float(scale)
     # the first voxel's centre, in voxels of the source
     first = np.full(3, (1 / factor - 1) / 2)
-    kwargs = {
-        "name": f"{layer.name} enhanced",
-        "rgb": False,
+    place = {
         "scale": layer.scale / factor,
         "translate": _own_transform(layer)(first),
         "rotate": layer.rotate,
         "shear": layer.shear,
+    }
+    kwargs = {
+        **place,
+        "name": f"{layer.name} enhanced",
+        "rgb": False,
         "affine": layer.affine,
         "units": layer.units,
         "axis_labels": layer.axis_labels,
     }
-    shown = {"scale": kwargs["scale"], "translate": kwargs["translate"]}
     if _known_volume(layer) is not None:
-        kwargs["metadata"] = {
-            METADATA_KEY: {"volume": _without_voxels(result), **shown}
-        }
+        shown = layer.affine.affine_matrix @ Affine(**place).affine_matrix
+        kwargs["metadata"] = _remembered(result, shown)
     return result.read(), kwargs, "image"
 
 
@@ -125,18 +127,26 @@ def _own_transform(layer: "Image") -> Affine:
 
 
 def _known_volume(layer: "Image") -> Volume | None:
-    """The volume a layer was made from, unless the user has moved the layer since."""
+    """The volume a layer was made from, moved as the user has moved the layer since."""
     kept = layer.metadata.get(METADATA_KEY)
     if kept is None:
         return None
-    unmoved = (
-        np.allclose(layer.scale, kept["scale"])
-        and np.allclose(layer.translate, kept["translate"])
-        and np.allclose(layer.rotate, np.eye(3))
-        and np.allclose(layer.shear, 0)
-        and np.allclose(layer.affine.affine_matrix, np.eye(4))
-    )
-    return kept["volume"] if unmoved else None
+    volume: Volume = kept["volume"]
+    now, shown = _transform(layer), kept["shown"]
+    if np.allclose(now, shown):
+        return volume
+    return replace(volume, affine=now @ np.linalg.inv(shown) @ volume.affine)
+
+
+def _transform(layer: "Image") -> NDArray[np.float64]:
+    """The 4×4 matrix from voxel index to world of a layer as it is shown."""
+    matrix = layer.affine.affine_matrix @ _own_transform(layer).affine_matrix
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def _remembered(volume: Volume, shown: NDArray[np.float64]) -> dict[str, Any]:
+    """Metadata that bring a volume back: what it was, and how it is shown."""
+    return {METADATA_KEY: {"volume": _without_voxels(volume), "shown": shown}}
 
 
 def _without_voxels(volume: Volume) -> Volume:

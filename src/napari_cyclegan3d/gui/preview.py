@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt  # before pyqtgraph, which else picks a binding itself
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledSlider
 
 import pyqtgraph as pg  # isort: skip
@@ -32,12 +32,15 @@ class CyclePreview(QWidget):
         self.slider = QLabeledSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 0)
         self.slider.setToolTip("slice along z")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("z slice"))
+        row.addWidget(self.slider, stretch=1)
         self._make_views()
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.canvas, stretch=1)
-        layout.addWidget(self.slider)
+        layout.addLayout(row)
 
         self.slider.valueChanged.connect(self._show_slice)
 
