@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, median_filter
 
 from napari_cyclegan3d.engine.checkpoint import Model, Provenance, model_of
-from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig, parse
+from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.cyclegan import CycleGan
 from napari_cyclegan3d.engine.devices import tune_allocator
 from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
 from napari_cyclegan3d.engine.intensity import fit_intensity
 from napari_cyclegan3d.engine.metrics import match_grey, psnr, ssim
 from napari_cyclegan3d.engine.patches import NormalisedVolume, PatchSampler
+from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.volume import Volume
 
 
@@ -104,9 +105,7 @@ def run(options: argparse.Namespace, config: TrainConfig) -> None:
     sampler = PatchSampler(
         [NormalisedVolume(v, intensities[0]) for v in domain_a],
         [NormalisedVolume(v, intensities[1]) for v in domain_b],
-        config.patch,
-        config.scale,
-        config.sampling,
+        config,
         config.seed,
     )
     gan = CycleGan(config, torch.device("cpu"))

@@ -18,16 +18,16 @@ from pydantic.fields import FieldInfo
 
 from napari_cyclegan3d import __version__, io
 from napari_cyclegan3d.console import DONE, STOPPED, show_enhancement, show_training
-from napari_cyclegan3d.engine.config import (
-    EnhanceConfig,
-    Settings,
-    TrainConfig,
-    limits,
-    load_yaml,
-    parse,
-)
+from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.engine.files import check_writable
+from napari_cyclegan3d.engine.settings import (
+    Settings,
+    limits,
+    load_yaml,
+    merged,
+    parse,
+)
 from napari_cyclegan3d.engine.volume import Volume
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -197,10 +197,11 @@ def _settings(
     try:
         values = dict(base)
         if options.config is not None:
-            _merge(values, load_yaml(options.config))
+            values = merged(values, load_yaml(options.config))
         for dest, text in vars(options).items():
             if dest.startswith("setting:"):
-                _merge(values, _nested(dest.removeprefix("setting:"), _value(text)))
+                change = _nested(dest.removeprefix("setting:"), _value(text))
+                values = merged(values, change)
         return parse(model, values)
     except InputError as error:
         sys.exit(_fail(str(error), WRONG_USE))
@@ -218,14 +219,6 @@ def _value(text: str) -> Any:
 def _nested(key: str, value: Any) -> dict[str, Any]:
     section, _, leaf = key.rpartition(".")
     return {section: {leaf: value}} if section else {leaf: value}
-
-
-def _merge(values: dict[str, Any], over: Mapping[str, Any]) -> None:
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
-            values[key] = {**values[key], **value}
-        else:
-            values[key] = value
 
 
 def open_volume(text: str) -> Volume:

@@ -18,18 +18,19 @@ from scipy.ndimage import gaussian_filter
 from napari_cyclegan3d import io, samples
 from napari_cyclegan3d.console import DONE, STOPPED, show_enhancement, show_training
 from napari_cyclegan3d.engine.checkpoint import load_model
-from napari_cyclegan3d.engine.config import LossConfig, TrainConfig
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.devices import tune_allocator
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.inference import enhance
 from napari_cyclegan3d.engine.metrics import match_grey, psnr, ssim
+from napari_cyclegan3d.engine.sections import LossConfig
 from napari_cyclegan3d.engine.training import Domains, StepDone, train
 from napari_cyclegan3d.io.pictures import panel, write_grid
 
 Voxels = NDArray[np.floating] | NDArray[np.integer]
 
 # weights that are ahead in the first thousand steps (docs/recipe.md)
-SHORT = LossConfig(cycle_b=10, identity=1)
+SHORT = LossConfig(cycle_b=10, identity_b=1)
 PROBE_STEPS = 12
 FEWEST_STEPS, MOST_STEPS = 300, 1200
 SIGMAS = np.arange(0.5, 2.51, 0.25)

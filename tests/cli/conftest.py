@@ -11,7 +11,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from napari_cyclegan3d import cli, io
-from napari_cyclegan3d.engine.config import Settings
+from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Volume
 
 # a training that takes milliseconds a step

@@ -8,14 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
-from napari_cyclegan3d.engine.config import (
-    EnhanceConfig,
-    Settings,
-    TrainConfig,
-    load_yaml,
-    parse,
-)
+from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.config import limits as config_limits
+from napari_cyclegan3d.engine.settings import Settings, load_yaml, parse
 
 # numbers that are nobody's default, and with which training takes milliseconds
 NUMBERS: dict[str, Any] = {
@@ -36,7 +31,7 @@ NUMBERS: dict[str, Any] = {
     "loss.adversarial_b": 2.5,
     "loss.cycle_a": 3.5,
     "loss.cycle_b": 4.5,
-    "loss.identity": 0.125,
+    "loss.identity_b": 0.125,
     "optim.lr_generator": 1e-5,
     "optim.lr_discriminator": 3.5e-4,
     "optim.beta1": 0.25,
@@ -143,7 +138,7 @@ def test_a_yaml_file_may_hold_a_part_of_a_section(
     assert command("train", *volumes, "--run", run, *options).code == 0
     config = parse(TrainConfig, load_yaml(run / "config.yaml"))
     assert (config.steps, config.loss.cycle_a, config.loss.cycle_b) == (1, 7, 8)
-    assert config.loss.identity == TrainConfig().loss.identity
+    assert config.loss.identity_b == TrainConfig().loss.identity_b
     assert config.optim.ema == 0.5
 
 

@@ -9,12 +9,7 @@ import torch
 from torch import nn
 
 from napari_cyclegan3d.engine.checkpoint import Model, ModelHeader, Provenance
-from napari_cyclegan3d.engine.config import (
-    DiscriminatorConfig,
-    GeneratorConfig,
-    TrainConfig,
-    parse,
-)
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import (
     CONVOLUTIONS,
@@ -22,6 +17,8 @@ from napari_cyclegan3d.engine.networks import (
     PatchDiscriminator,
     measure_halo,
 )
+from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
+from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.training import Domains
 from napari_cyclegan3d.engine.volume import Volume
 

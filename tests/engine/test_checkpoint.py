@@ -20,9 +20,9 @@ from napari_cyclegan3d.engine.checkpoint import (
     save_model,
     save_state,
 )
-from napari_cyclegan3d.engine.config import DiscriminatorConfig
 from napari_cyclegan3d.engine.cyclegan import NETWORKS
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.sections import DiscriminatorConfig
 
 ModelMaker = Callable[..., Model]
 Limited = Callable[[int], AbstractContextManager[None]]

@@ -6,16 +6,10 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from napari_cyclegan3d.engine import config as settings
-from napari_cyclegan3d.engine.config import (
-    EnhanceConfig,
-    IntensityConfig,
-    Settings,
-    TrainConfig,
-    load_yaml,
-    parse,
-    to_yaml,
-)
+from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.settings import Settings, load_yaml, parse, to_yaml
 
 MODELS = [
     model
@@ -108,7 +102,7 @@ def test_the_nearest_patch_that_is_proposed_is_accepted(layers: int) -> None:
         ({"steps": "many"}, "setting steps = 'many': input should be a valid integer"),
         ({"patch": (32, 32)}, "setting patch.2"),
         ({"optim": {"lr_generator": float("nan")}}, "setting optim.lr_generator = nan"),
-        ({"loss": {"identity": -1}}, "setting loss.identity = -1"),
+        ({"loss": {"identity_b": -1}}, "setting loss.identity_b = -1"),
         ({"device": "gpu"}, "setting device = 'gpu'"),
         ({"optim": 3}, "setting optim = 3"),
     ],

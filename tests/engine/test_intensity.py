@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine import intensity
-from napari_cyclegan3d.engine.config import IntensityConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity, fit_intensity
+from napari_cyclegan3d.engine.sections import IntensityConfig
 from napari_cyclegan3d.engine.volume import Volume
 
 METHODS = ("zscore", "percentile", "minmax")

@@ -4,17 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cyclegan3d.engine.config import (
-    DiscriminatorConfig,
-    GeneratorConfig,
-    TrainConfig,
-)
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.networks import (
     Generator,
     PatchDiscriminator,
     initialise,
     measure_halo,
 )
+from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
 
 SCALES = [Fraction(1), Fraction(2), Fraction(4), Fraction(1, 2), Fraction(1, 4)]
 NAMES = [str(scale) for scale in SCALES]

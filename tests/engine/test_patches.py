@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from napari_cyclegan3d.engine import patches
-from napari_cyclegan3d.engine.config import SamplingConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.patches import (
@@ -14,6 +13,7 @@ from napari_cyclegan3d.engine.patches import (
     NormalisedVolume,
     PatchSampler,
 )
+from napari_cyclegan3d.engine.sections import SamplingConfig
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
 AS_IT_IS = Intensity(offset=0.0, gain=1.0)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from napari_cyclegan3d import io
-from napari_cyclegan3d.engine.config import TrainConfig, parse
+from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.training import Domains, train
 from napari_cyclegan3d.engine.volume import Volume
 

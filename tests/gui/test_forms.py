@@ -19,12 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cyclegan3d.engine.config import (
-    EnhanceConfig,
-    Settings,
-    TrainConfig,
-    parse,
-)
+from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
+from napari_cyclegan3d.engine.settings import Settings, parse
 from napari_cyclegan3d.gui.forms import SettingsForm
 
 MODELS = [TrainConfig, EnhanceConfig]

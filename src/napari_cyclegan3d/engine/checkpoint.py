@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_cyclegan3d.engine.config import Settings, TrainConfig
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import NETWORKS, CycleGan, build_generators
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
@@ -30,6 +30,7 @@ from napari_cyclegan3d.engine.networks import (
     PatchDiscriminator,
     measure_halo,
 )
+from napari_cyclegan3d.engine.settings import Settings
 
 HEADER_KEY = "napari_cyclegan3d"
 Direction = Literal["a_to_b", "b_to_a"]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine import losses
-from napari_cyclegan3d.engine.config import OptimConfig, TrainConfig
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.devices import choose_precision
 from napari_cyclegan3d.engine.networks import (
     Generator,
@@ -25,6 +25,7 @@ from napari_cyclegan3d.engine.networks import (
     initialise,
 )
 from napari_cyclegan3d.engine.patches import Batch
+from napari_cyclegan3d.engine.sections import OptimConfig
 
 NETWORKS = ("a_to_b", "b_to_a", "judge_a", "judge_b")
 EMA_WARM_UP = 10
@@ -198,9 +199,9 @@ class CycleGan:
             + loss.cycle_a * terms["cycle_a"]
             + loss.cycle_b * terms["cycle_b"]
         )
-        if loss.identity > 0 and self.config.scale == 1:
+        if loss.identity_b > 0 and self.config.scale == 1:
             terms["identity_b"] = losses.cycle(self._run(self.a_to_b, real_b), real_b)
-            total = total + loss.identity * terms["identity_b"]
+            total = total + loss.identity_b * terms["identity_b"]
         self.generator_optimiser.zero_grad(set_to_none=True)
         total.backward()
         if self.config.optim.clip > 0:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.checkpoint import Model
-from napari_cyclegan3d.engine.config import EnhanceConfig, IntensityConfig
+from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.devices import choose_device
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.engine.intensity import fit_intensity
 from napari_cyclegan3d.engine.networks import Generator, measure_halo
+from napari_cyclegan3d.engine.sections import IntensityConfig
 from napari_cyclegan3d.engine.tiling import (
     AxisTile,
     Tile,

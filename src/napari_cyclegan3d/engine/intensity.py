@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.config import IntensityConfig, Settings
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Volume
 
 SLAB_VOXELS = 2**24

@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from napari_cyclegan3d.engine.config import DiscriminatorConfig, GeneratorConfig, Norm
+from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig, Norm
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}

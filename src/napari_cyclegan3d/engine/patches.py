@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cyclegan3d.engine.config import SamplingConfig
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity
+from napari_cyclegan3d.engine.sections import AugmentConfig, SamplingConfig
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
 TRIES = 20
@@ -46,7 +47,8 @@ class DomainSampler:
     Args:
         domain: Volumes of the domain.
         patch: Voxels of a patch (z, y, x).
-        config: Augmentation and rejection.
+        config: What is drawn again.
+        augment: Random changes of patches.
         rng: The only source of randomness; its state is the sampler's state.
 
     Raises:
@@ -58,11 +60,12 @@ class DomainSampler:
         domain: Sequence[NormalisedVolume],
         patch: Shape,
         config: SamplingConfig,
+        augment: AugmentConfig,
         rng: np.random.Generator,
     ) -> None:
         for item in domain:
             _check_patch(item.volume, patch)
-        self.patch, self.config, self.rng = patch, config, rng
+        self.patch, self.config, self.augment, self.rng = patch, config, augment, rng
         self.domain = [_cached(item, _bytes(domain)) for item in domain]
         places = [
             np.prod([n - p + 1 for n, p in zip(v.volume.shape, patch, strict=True)])
@@ -94,10 +97,10 @@ class DomainSampler:
         return z, y, x
 
     def _augmented(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.config.flips:
+        if self.augment.flips:
             axes = tuple(axis for axis in range(3) if self.rng.random() < 0.5)
             patch = np.flip(patch, axes)
-        if self.config.rotations and self.planes:
+        if self.augment.rotations and self.planes:
             plane = self.planes[self.rng.integers(len(self.planes))]
             patch = np.rot90(patch, int(self.rng.integers(4)), plane)
         return patch
@@ -109,9 +112,7 @@ class PatchSampler:
     Args:
         domain_a: Volumes of A.
         domain_b: Volumes of B, whose patches are `scale` times as large.
-        patch: Voxels of a patch of A (z, y, x).
-        scale: Size of B over size of A.
-        config: Augmentation and rejection.
+        config: Settings of the training: patch, scale, sampling, augmentation.
         seed: Seed of all draws.
 
     Raises:
@@ -122,16 +123,17 @@ class PatchSampler:
         self,
         domain_a: Sequence[NormalisedVolume],
         domain_b: Sequence[NormalisedVolume],
-        patch: Shape,
-        scale: int,
-        config: SamplingConfig,
+        config: TrainConfig,
         seed: int,
     ) -> None:
         self.rng = np.random.default_rng(seed)
-        depth, height, width = patch
-        patch_b = (depth * scale, height * scale, width * scale)
-        self.sampler_a = DomainSampler(domain_a, patch, config, self.rng)
-        self.sampler_b = DomainSampler(domain_b, patch_b, config, self.rng)
+        sampling, augment = config.sampling, config.augment
+        self.sampler_a = DomainSampler(
+            domain_a, config.patch, sampling, augment, self.rng
+        )
+        self.sampler_b = DomainSampler(
+            domain_b, config.patch_b, sampling, augment, self.rng
+        )
 
     def draw(self, batch: int) -> Batch:
         """The next `batch` patches of each domain."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_cyclegan3d.engine.checkpoint import load_state, save_state
-from napari_cyclegan3d.engine.config import TrainConfig, load_yaml, parse, to_yaml
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.settings import load_yaml, parse, to_yaml
 
 # may differ when a run is continued; all else would make it another run
 CHANGEABLE = {"steps", "device", "preview_every", "checkpoint_every", "keep"}

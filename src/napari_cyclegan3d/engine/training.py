@@ -317,9 +317,7 @@ def _sampler(
     return PatchSampler(
         normalised(domains.a, intensities[0]),
         normalised(domains.b, intensities[1]),
-        config.patch,
-        config.scale,
-        config.sampling,
+        config,
         config.seed,
     )
 

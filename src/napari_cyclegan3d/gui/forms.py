@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_cyclegan3d.engine.config import Settings, limits, parse
+from napari_cyclegan3d.engine.settings import Settings, limits, parse
 
 LARGEST_INT = 2**31 - 1
 DECIMALS = 10
