@@ -46,11 +46,11 @@ def main(out: Path, steps: int) -> None:
     _, train = viewer.window.add_plugin_dock_widget("napari-cyclegan3d", "Train")
     assert isinstance(train, TrainDock)
     viewer.window.resize(*SIZE)
-    train.domain_a.add(viewer.layers["fibre_fast"])
-    train.domain_b.add(viewer.layers["fibre_slow"])
-    train.form.set_value(TrainConfig(steps=steps, preview_every=20))
+    train.data.domain_a.add(viewer.layers["fibre_fast"])
+    train.data.domain_b.add(viewer.layers["fibre_slow"])
+    train.settings.form.set_value(TrainConfig(steps=steps, preview_every=20))
     with tempfile.TemporaryDirectory() as folder:
-        train.run_folder.value = Path(folder) / "run"
+        train.data.run_folder.value = Path(folder) / "run"
         train.start(resume=False)
         wait(lambda: train.progress.value() >= steps * 0.8, 600)
         shoot(viewer, out / "train.png")

@@ -6,40 +6,58 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
+from napari_cyclegan3d.engine.events import (
+    Balanced,
+    Started,
+    StepDone,
+    TrainEvent,
+    TrainingDone,
+    Validated,
+    Warned,
+)
+from napari_cyclegan3d.engine.sections import RecordConfig
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io.pictures import write_preview
 
 EventT = TypeVar("EventT")
 DONE, STOPPED = 0, 1
 
 
-def show_training(events: Iterator[Any], run: Path) -> int:
-    """Print a training as it goes on, and save its previews as pictures."""
-    from napari_cyclegan3d.engine import training
-    from napari_cyclegan3d.engine.runs import RunFolder
+def show_training(
+    events: Iterator[TrainEvent], run: Path, record: RecordConfig | None = None
+) -> int:
+    """Print a training as it goes on, and keep its journal.
 
-    with closing(_bar("step")) as bar, closing(stoppable(events, "saving")) as shown:
+    Args:
+        events: The training; nothing of it has been asked for yet.
+        run: Its folder.
+        record: What is kept beside the previews; by default nothing.
+
+    Returns:
+        0, or 1 if it was stopped.
+
+    Raises:
+        InputError: The training or its journal refuses something.
+    """
+    from napari_cyclegan3d.engine.runs import RunFolder
+    from napari_cyclegan3d.io.journal import Journal
+
+    journal = Journal(run, record or RecordConfig())
+    with (
+        closing(journal),
+        closing(_bar("step")) as bar,
+        closing(stoppable(events, "saving")) as shown,
+    ):
         for event in shown:
-            match event:
-                case training.Started():
-                    bar.total, bar.initial, bar.n = event.steps, event.step, event.step
-                    bar.write(f"training on {event.device}")
-                    if event.step >= event.steps:
-                        bar.write(
-                            f"all {event.steps} steps are done; give more --steps"
-                        )
-                case training.StepDone():
-                    bar.set_postfix_str(_terms(event.terms), refresh=False)
-                    bar.update()
-                case training.PreviewReady():
-                    write_preview(run, event.step, event.images)
-                case training.TrainingDone():
-                    bar.write(f"model: {event.model}")
-                    return DONE
+            journal.handle(event)
+            _advance(bar, event)
+            for line in _lines(event):
+                bar.write(line, file=_stream(event))
+            if isinstance(event, TrainingDone):
+                return DONE
     if RunFolder(run).states():
         print(f"stopped and saved; go on with: --run {run} --resume", file=sys.stderr)
     else:
@@ -47,9 +65,44 @@ def show_training(events: Iterator[Any], run: Path) -> int:
     return STOPPED
 
 
+def _advance(bar: "tqdm[Any]", event: TrainEvent) -> None:
+    match event:
+        case Started():
+            bar.total, bar.initial, bar.n = event.steps, event.step, event.step
+        case StepDone():
+            bar.set_postfix_str(_terms(event.terms), refresh=False)
+            bar.update()
+        case Balanced():
+            bar.n = event.step
+
+
+def _lines(event: TrainEvent) -> list[str]:
+    """What is said of an event in words."""
+    match event:
+        case Started():
+            done = f"all {event.steps} steps are done; give more --steps"
+            started = f"training on {event.device}"
+            return [started, done] if event.step >= event.steps else [started]
+        case Warned():
+            return [f"warning: {event.message}"]
+        case Validated():
+            scores = " ".join(f"{name} {x:.4g}" for name, x in event.scores.items())
+            kept = "; among the best, kept" if event.best else ""
+            return [f"step {event.step}: validation {scores}{kept}"]
+        case Balanced():
+            return [f"balanced, goes on after step {event.step}: {event.reason}"]
+        case TrainingDone():
+            return [f"model: {event.model}"]
+    return []
+
+
+def _stream(event: TrainEvent) -> TextIO:
+    return sys.stderr if isinstance(event, Warned) else sys.stdout
+
+
 def _terms(terms: Mapping[str, float]) -> str:
-    shown = ("cycle_a", "cycle_b", "judge_a", "judge_b")
-    return " ".join(f"{name} {terms[name]:.3f}" for name in shown)
+    shown = ("cycle_a", "cycle_b", "paired", "judge_a", "judge_b")
+    return " ".join(f"{name} {terms[name]:.3f}" for name in shown if name in terms)
 
 
 def show_enhancement(events: Iterator[Any]) -> Volume | None:

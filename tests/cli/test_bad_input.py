@@ -48,7 +48,6 @@ VOLUMES = [
     ("text.tif", "no TIFF image"),
     ("empty.tif", "empty"),
     ("picture.jpeg", "known are .tif"),
-    ("folder", "no .tif or .tiff file"),
     ("truncated.nii.gz", "truncated.nii.gz"),
     ("missing.tif", "no such file"),
     ("missing.tif[0:4,0:4,0:4]", "no such file"),
@@ -63,7 +62,12 @@ VOLUMES = [
 
 @pytest.mark.parametrize("domain", ["a", "b"])
 @pytest.mark.parametrize(
-    ("name", "reason"), [*VOLUMES, ("thin.tif", "patch (20, 20, 20) is larger")]
+    ("name", "reason"),
+    [
+        *VOLUMES,
+        ("folder", "holds no volumes and no slices"),
+        ("thin.tif", "patch (20, 20, 20) is larger"),
+    ],
 )
 def test_train_refuses_a_volume_before_it_makes_the_run_folder(
     name: str,
@@ -85,7 +89,9 @@ def test_train_refuses_a_volume_before_it_makes_the_run_folder(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("name", "reason"), VOLUMES)
+@pytest.mark.parametrize(
+    ("name", "reason"), [*VOLUMES, ("folder", "no .tif or .tiff file")]
+)
 def test_enhance_refuses_a_volume_and_keeps_the_older_output(
     name: str,
     reason: str,
@@ -198,7 +204,16 @@ def test_enhance_refuses_wrong_use_and_writes_nothing(
         ("--optim.lr-generator=nan", "setting optim.lr_generator"),
         ("--intensity.percentiles=99,1", "0 <= lower < upper"),
         ("--generator.filters=1", "setting generator.filters = 1"),
-        ("--generator.norm=batch", "setting generator.norm = 'batch'"),
+        ("--generator.norm=weight", "setting generator.norm = 'weight'"),
+        ("--generator.encoder=64", "setting generator.encoder"),
+        ("--generator.encoder=64,128", "generator.decoder has 4 entries"),
+        ("--generator.encoder=none", "setting generator.encoder"),
+        ("--discriminator.strides=2", "discriminator.strides (2,): give 4"),
+        ("--loss.cycle-losses=", "setting loss.cycle_losses"),
+        ("--loss.cycle-losses=none", "setting loss.cycle_losses"),
+        ("--loss.cycle-losses=l1,l2", "setting loss.cycle_losses.1 = 'l2'"),
+        ("--loss.label-real=1", "setting loss.label_real = 1"),
+        ("--method=srgan", "loss.paired 0 with method srgan"),
         ("--generator.noise=maybe", "setting generator.noise = 'maybe'"),
         ("--device=gpu", "setting device = 'gpu'"),
         ("--generator.depth=3", "unrecognized arguments: --generator.depth=3"),

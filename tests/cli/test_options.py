@@ -1,5 +1,6 @@
 """Every setting is an option; a YAML file gives settings; options override it."""
 
+import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,49 +9,69 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
+from napari_cyclegan3d.cli.options import add_settings, settings_from
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
-from napari_cyclegan3d.engine.config import limits as config_limits
-from napari_cyclegan3d.engine.settings import Settings, load_yaml, parse
+from napari_cyclegan3d.engine.settings import (
+    Settings,
+    limits,
+    load_yaml,
+    merged,
+    parse,
+)
 
-# numbers that are nobody's default, and with which training takes milliseconds
-NUMBERS: dict[str, Any] = {
-    "scale": 2,
+# nobody's defaults, with which training takes milliseconds
+SPECIAL: dict[str, Any] = {
     "patch": (12, 16, 20),
     "batch": 2,
     "steps": 2,
-    "seed": 11,
     "device": "cpu",
     "precision": "fp32",
-    "preview_every": 2,
-    "checkpoint_every": 1,
-    "keep": 4,
     "generator.filters": 3,
+    "generator.encoder": (4, 8, 16, 16, 16),
+    "generator.decoder": (16, 16, 8, 4),
     "discriminator.filters": 5,
     "discriminator.layers": 1,
-    "loss.adversarial_a": 0.55,
-    "loss.adversarial_b": 2.5,
-    "loss.cycle_a": 3.5,
-    "loss.cycle_b": 4.5,
-    "loss.identity_b": 0.125,
-    "optim.lr_generator": 1e-5,
-    "optim.lr_discriminator": 3.5e-4,
-    "optim.beta1": 0.25,
-    "optim.beta2": 0.95,
-    "optim.clip": 7.5,
-    "optim.ema": 0.75,
+    "discriminator.strides": (2, 1, 1),
+    "loss.cycle_losses": ("l1", "ssim*0.5"),
+    "loss.identity_losses": ("mse",),
+    "loss.paired_losses": ("gradient*2", "tv*1e-3"),
+    "loss.label_real": (0.75, 0.875),
+    "loss.label_fake": (0.125, 0.25),
     "intensity.percentiles": (1.5, 97.5),
-    "sampling.min_content": 0.025,
-    "sampling.pool": 3,
+    "tile": (12, 16, 20),
+}
+# what one of them needs beside it
+TOGETHER: dict[str, dict[str, Any]] = {
+    "method": {"loss": {"paired": 1}},
+    "patch": {"discriminator": {"layers": 1}},
+    "dims": {"patch": [1, 32, 32]},
+    "generator.kind": {"patch": [96, 96, 96]},
+    "discriminator.layers": {"discriminator": {"strides": [2, 2, 1]}},
+    "discriminator.strides": {"discriminator": {"layers": 1}},
+}
+# these need other volumes, go together with no other, or take seconds
+ALONE = {
+    "method",
+    "dims",
+    "generator.kind",
+    "discriminator.kind",
+    "loss.paired",
+    "sampling.pairs",
 }
 
 
 def unusual(key: str, info: FieldInfo) -> Any:
     """A value of a setting that is not its default."""
-    if key in NUMBERS:
-        return NUMBERS[key]
+    if key in SPECIAL:
+        return SPECIAL[key]
     if isinstance(info.default, bool):
         return not info.default
-    return next(one for one in get_args(info.annotation) if one != info.default)
+    if get_origin(info.annotation) is Literal:
+        return next(one for one in get_args(info.annotation) if one != info.default)
+    bounds, step = limits(info), 1 if info.annotation is int else 1 / 64
+    above = info.default + step
+    highest = bounds.get("le", bounds.get("lt", above + step))
+    return above if above < highest else info.default - step
 
 
 def flat(settings: Settings) -> dict[str, Any]:
@@ -88,20 +109,72 @@ def test_help_lists_each_setting_with_its_description_choices_default_and_limits
         if get_origin(info.annotation) is Literal:
             choices = map(str, get_args(info.annotation))
             assert placeholder == "{" + ",".join(choices) + "}"
-        default, *limits = details.split("; ")
-        assert as_option("", info.default) == f"--={default}" or default == "automatic"
-        assert len(limits) == len(config_limits(info))
+        default, *shown_limits = details.split("; ")
+        usual = "automatic" if info.default is None else info.default
+        assert as_option("", usual) == f"--={default}"
+        assert len(shown_limits) == len(limits(info))
 
 
-def test_every_option_of_train_reaches_the_settings_of_the_run(
+def settings_of(
+    model: type[Settings], *options: str, base: dict[str, Any] | None = None
+) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_settings(parser, model)
+    return settings_from(parser.parse_args(options), model, base or {})
+
+
+@pytest.mark.parametrize("model", [TrainConfig, EnhanceConfig])
+def test_every_option_sets_its_setting_and_no_other(
+    model: type[Settings], fields: Callable[..., dict[str, FieldInfo]]
+) -> None:
+    for key, info in fields(model).items():
+        value, base = unusual(key, info), TOGETHER.get(key, {})
+        assert value != info.default, key
+        # what the option must give, written as in a YAML file
+        section, _, leaf = key.rpartition(".")
+        change = {section: {leaf: value}} if section else {leaf: value}
+        expected = parse(model, merged(base, change))
+        assert settings_of(model, as_option(key, value), base=base) == expected, key
+
+
+@pytest.mark.parametrize(
+    ("option", "section", "name", "expected"),
+    [
+        ("--loss.cycle-losses=ssim", "loss", "cycle_losses", ("ssim",)),
+        (
+            "--loss.cycle-losses=l1, ssim[0+1]*.5",
+            "loss",
+            "cycle_losses",
+            ("l1", "ssim[0+1]*.5"),
+        ),
+        ("--discriminator.strides=none", "discriminator", "strides", None),
+        ("--generator.norm=none", "generator", "norm", "none"),
+    ],
+)
+def test_lists_of_any_length_and_no_value_at_all_can_be_written(
+    option: str, section: str, name: str, expected: object
+) -> None:
+    config = settings_of(TrainConfig, option)
+    assert getattr(getattr(config, section), name) == expected
+
+
+def test_an_option_overrides_with_none_what_stands_in_the_settings_before() -> None:
+    base = {"tile": [8, 8, 8]}
+    assert settings_of(EnhanceConfig, base=base) == parse(EnhanceConfig, base)
+    assert settings_of(EnhanceConfig, "--tile=none", base=base) == EnhanceConfig()
+
+
+def test_the_options_of_train_reach_the_settings_of_the_run(
     command: Callable[..., Any],
     fields: Callable[..., dict[str, FieldInfo]],
     scans: Path,
     tmp_path: Path,
 ) -> None:
     settings = fields(TrainConfig)
-    given = {key: unusual(key, info) for key, info in settings.items()}
-    assert not [key for key, info in settings.items() if given[key] == info.default]
+    given = {
+        key: info.default if key in ALONE else unusual(key, info)
+        for key, info in settings.items()
+    }
     options = [as_option(key, value) for key, value in given.items()]
     volumes = ["--a", scans / "fast.tif", "--b", scans / "slow_2x.tif"]
     outcome = command("train", *volumes, "--run", tmp_path / "run", *options)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_cyclegan3d import io
-from napari_cyclegan3d.engine import training
+from napari_cyclegan3d.engine import sources
 from napari_cyclegan3d.engine.volume import Volume
 
 MAIN = "import sys; from napari_cyclegan3d.cli import main; sys.exit(main())"
@@ -126,14 +126,14 @@ def interrupt_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """A function: so many signals will come while the volumes are read."""
 
     def arrange(signals: int) -> None:
-        left, fit = [signal.SIGINT] * signals, training.fit_intensity
+        left, fit = [signal.SIGINT] * signals, sources.fit_intensity
 
         def interrupted_fit(*given: Any) -> Any:
             if left:
                 signal.raise_signal(left.pop())
             return fit(*given)
 
-        monkeypatch.setattr(training, "fit_intensity", interrupted_fit)
+        monkeypatch.setattr(sources, "fit_intensity", interrupted_fit)
 
     return arrange
 

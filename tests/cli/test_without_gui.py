@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from napari_cyclegan3d import io
+from napari_cyclegan3d.cli import COMMANDS
 
 Program = Callable[..., Any]
 
@@ -13,7 +16,7 @@ MAIN = """
 import sys
 for name in (
     "napari", "npe2", "qtpy", "PyQt5", "PyQt6", "PySide6", "magicgui", "superqt",
-    "pyqtgraph", "vispy", "matplotlib", "skimage",
+    "pyqtgraph", "vispy", "skimage",
 ):
     sys.modules[name] = None  # importing it fails
 from napari_cyclegan3d.cli import main
@@ -27,10 +30,36 @@ sys.exit(max(main(command) for command in commands))
 """
 
 
+# what takes seconds to import is not needed to show what there is
+LIGHT = """
+import sys
+from napari_cyclegan3d.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as error:
+    heavy = {"torch", "matplotlib", "pandas", "optuna", "tensorboard"}
+    sys.exit(error.code or ", ".join(heavy & set(sys.modules)) or 0)
+"""
+
+
 def test_help_works_without_any_gui_package(process: Program) -> None:
     outcome = process(MAIN, "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("usage: napari-cyclegan3d")
+
+
+@pytest.mark.parametrize("command", [[], ["train"]], ids=["all", "train"])
+def test_help_is_shown_without_waiting_for_large_packages(
+    command: list[str], process: Program
+) -> None:
+    outcome = process(LIGHT, *command, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_help_lists_every_command_with_what_it_does(process: Program) -> None:
+    shown = " ".join(process(MAIN, "--help").out.split())
+    for name, module in COMMANDS.items():
+        assert f" {name} {module.HELP} " in shown
 
 
 def test_train_and_enhance_work_without_any_gui_package(

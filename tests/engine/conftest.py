@@ -14,7 +14,7 @@ from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import (
     CONVOLUTIONS,
     Generator,
-    PatchDiscriminator,
+    build_discriminator,
     measure_halo,
 )
 from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
@@ -56,7 +56,7 @@ def random_model() -> ModelMaker:
         b_to_a = Generator(
             Fraction(1, scale), config.generator, noise=config.generator.noise
         )
-        judges = [PatchDiscriminator(config.discriminator) for _ in "ab"]
+        judges = [build_discriminator(config.discriminator) for _ in "ab"]
         for number, network in enumerate((a_to_b, b_to_a, *judges)):
             randomise(network, 10 * seed + number)
             network.eval().requires_grad_(False)

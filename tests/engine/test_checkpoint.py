@@ -20,7 +20,6 @@ from napari_cyclegan3d.engine.checkpoint import (
     save_model,
     save_state,
 )
-from napari_cyclegan3d.engine.cyclegan import NETWORKS
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.sections import DiscriminatorConfig
 
@@ -31,8 +30,8 @@ Limited = Callable[[int], AbstractContextManager[None]]
 def tensors_of(model: Model) -> dict[str, torch.Tensor]:
     return {
         f"{name}.{key}": value
-        for name in NETWORKS
-        for key, value in getattr(model, name).state_dict().items()
+        for name, network in model.networks.items()
+        for key, value in network.state_dict().items()
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_cyclegan3d.engine import inference
+from napari_cyclegan3d.engine import translation
 from napari_cyclegan3d.engine.checkpoint import Direction, Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
@@ -24,6 +24,7 @@ from napari_cyclegan3d.engine.inference import (
     enhanced_shape,
 )
 from napari_cyclegan3d.engine.networks import Generator, measure_halo
+from napari_cyclegan3d.engine.sections import GeneratorConfig
 from napari_cyclegan3d.engine.tiling import output_shape, round_up
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
@@ -133,7 +134,7 @@ def test_a_halo_one_stride_too_narrow_would_be_seen(
         halo[side] -= network.stride
         return halo[0], halo[1]
 
-    monkeypatch.setattr(inference, "measure_halo", narrow)
+    monkeypatch.setattr(translation, "measure_halo", narrow)
     result = enhanced(volume, model, direction=direction, tile=tiles[0])
     assert relative_error(result, reference) > 1e-3
 
@@ -142,6 +143,7 @@ class Identity(nn.Module):
     """Gives back what it is given, enlarged or reduced without interpolation."""
 
     stride, inputs, dims, tile_dependent = 4, 1, 3, False
+    config = GeneratorConfig(filters=2)
 
     def __init__(self, scale: Fraction) -> None:
         super().__init__()
@@ -430,8 +432,10 @@ def test_no_more_than_a_tile_with_its_halo_is_read_at_once(
 ) -> None:
     monkeypatch.setattr("napari_cyclegan3d.engine.intensity.SLAB_VOXELS", 1)
     source = Recorded(scan((80, 40, 40)).read())
-    enhanced(Volume(source), identity(random_model(), 1, "a_to_b"), tile=(8, 8, 8))
-    assert source.largest == 40 * 40  # a slab, of the search for a voxel with a value
+    model = identity(random_model(), 1, "a_to_b")
+    enhanced(Volume(source), model, tile=(8, 8, 8))
+    halo = sum(measure_halo(model.a_to_b))
+    assert source.largest == (8 + halo) ** 3 < source.array.size
 
 
 @pytest.mark.parametrize("mode", ["exact", "blend"])

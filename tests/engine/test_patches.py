@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -6,19 +7,37 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from napari_cyclegan3d.engine import patches
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity
-from napari_cyclegan3d.engine.patches import (
-    DomainSampler,
-    NormalisedVolume,
-    PatchSampler,
-)
-from napari_cyclegan3d.engine.sections import SamplingConfig
+from napari_cyclegan3d.engine.patches import NormalisedVolume, PatchSampler
+from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
 AS_IT_IS = Intensity(offset=0.0, gain=1.0)
-PLAIN = SamplingConfig(flips=False, rotations=False, min_content=0)
-AUGMENTED = SamplingConfig(min_content=0)
+PLAIN = parse(
+    TrainConfig,
+    {
+        "patch": (4, 4, 4),
+        "discriminator": {"kind": "critic", "layers": 1},
+        "sampling": {"min_content": 0},
+        "augment": {"flips": False, "rotations": False},
+    },
+)
+
+
+def changed(config: TrainConfig = PLAIN, **sections: Any) -> TrainConfig:
+    """Settings with some values of some sections changed; patches of any shape."""
+    values = {
+        key: getattr(config, key).model_copy(update=value)
+        if isinstance(value, dict)
+        else value
+        for key, value in sections.items()
+    }
+    return config.model_copy(update=values)
+
+
+AUGMENTED = changed(augment={"flips": True, "rotations": True})
 
 
 def numbered(shape: Shape, first: int = 0) -> Volume:
@@ -28,17 +47,20 @@ def numbered(shape: Shape, first: int = 0) -> Volume:
 
 def sampler(
     *volumes: Volume,
-    patch: Shape = (4, 4, 4),
-    config: SamplingConfig = PLAIN,
+    config: TrainConfig = PLAIN,
+    intensity: Intensity = AS_IT_IS,
     seed: int = 0,
-) -> DomainSampler:
-    domain = [NormalisedVolume(volume, AS_IT_IS) for volume in volumes]
-    return DomainSampler(domain, patch, config, np.random.default_rng(seed))
+) -> Callable[[], NDArray[np.float32]]:
+    """A function that draws one patch of a domain A of these volumes."""
+    domain = [NormalisedVolume(volume, intensity) for volume in volumes]
+    other = [NormalisedVolume(numbered((8, 8, 8)), AS_IT_IS)]
+    both = PatchSampler(domain, other, config, seed)
+    return lambda: both.draw(1).real_a[0, 0].numpy()
 
 
 def pair_sampler(seed: int, a: Volume, b: Volume, scale: int = 1) -> PatchSampler:
-    a, b = (NormalisedVolume(volume, AS_IT_IS) for volume in (a, b))
-    return PatchSampler([a], [b], (4, 4, 4), scale, AUGMENTED, seed)
+    domains = ([NormalisedVolume(volume, AS_IT_IS)] for volume in (a, b))
+    return PatchSampler(*domains, changed(AUGMENTED, scale=scale), seed)
 
 
 def region_at(origin: int, shape: Shape, patch: Shape) -> Region:
@@ -49,13 +71,12 @@ def region_at(origin: int, shape: Shape, patch: Shape) -> Region:
 
 def test_a_patch_is_a_part_of_the_volume_after_normalisation() -> None:
     volume = numbered((6, 7, 8))
-    one = DomainSampler(
-        [NormalisedVolume(volume, Intensity(offset=100.0, gain=4.0))],
-        (4, 3, 5),
-        PLAIN,
-        np.random.default_rng(0),
+    one = sampler(
+        volume,
+        config=changed(patch=(4, 3, 5)),
+        intensity=Intensity(offset=100.0, gain=4.0),
     )
-    patch = one.draw()
+    patch = one()
     grey = patch * 4 + 100
     region = region_at(int(grey[0, 0, 0]), volume.shape, (4, 3, 5))
     np.testing.assert_array_equal(grey, volume.read()[region])
@@ -64,8 +85,8 @@ def test_a_patch_is_a_part_of_the_volume_after_normalisation() -> None:
 def test_every_place_where_a_patch_fits_is_drawn_equally_often() -> None:
     # 3 · 2 · 4 places in one volume, 1 · 2 · 1 in the other
     first, second = numbered((6, 5, 7)), numbered((4, 5, 4), first=1000)
-    drawn = sampler(first, second)
-    origins = [int(drawn.draw()[0, 0, 0]) for _ in range(2600)]
+    draw = sampler(first, second)
+    origins = [int(draw()[0, 0, 0]) for _ in range(2600)]
     _, counts = np.unique(origins, return_counts=True)
     assert len(counts) == 26
     assert chisquare(counts).pvalue > 0.001
@@ -73,15 +94,10 @@ def test_every_place_where_a_patch_fits_is_drawn_equally_often() -> None:
 
 def test_patches_of_a_and_b_are_drawn_independently() -> None:
     a, b = numbered((5, 5, 4)), numbered((4, 5, 5))
-    pairs = PatchSampler(
-        [NormalisedVolume(a, AS_IT_IS)],
-        [NormalisedVolume(b, AS_IT_IS)],
-        (4, 4, 4),
-        1,
-        PLAIN,
-        seed=0,
+    both = PatchSampler(
+        [NormalisedVolume(a, AS_IT_IS)], [NormalisedVolume(b, AS_IT_IS)], PLAIN, seed=0
     )
-    drawn = [pairs.draw(1) for _ in range(1600)]
+    drawn = [both.draw(1) for _ in range(1600)]
     origins_a = [int(one.real_a.flatten()[0]) for one in drawn]
     origins_b = [int(one.real_b.flatten()[0]) for one in drawn]
     for later in (origins_b, origins_b[1:], origins_b[2:]):
@@ -97,6 +113,7 @@ def test_a_batch_has_patches_of_a_and_scale_times_larger_ones_of_b(scale: int) -
     batch = pair_sampler(0, numbered((6, 6, 6)), numbered((20, 20, 20)), scale).draw(3)
     assert batch.real_a.shape == (3, 1, 4, 4, 4)
     assert batch.real_b.shape == (3, 1, 4 * scale, 4 * scale, 4 * scale)
+    assert not batch.paired
 
 
 def drawn(one: PatchSampler, times: int = 5) -> NDArray[np.float32]:
@@ -125,7 +142,7 @@ def test_no_voxel_outside_a_region_of_interest_is_drawn() -> None:
     volume = numbered((10, 11, 12))
     region = (slice(2, 8), slice(3, 8), slice(5, 11))
     one = sampler(volume.crop(region), config=AUGMENTED)
-    seen = np.unique([one.draw() for _ in range(300)])
+    seen = np.unique([one() for _ in range(300)])
     np.testing.assert_array_equal(seen, volume.read(region).ravel())
 
 
@@ -134,10 +151,10 @@ def test_flips_and_rotations_keep_the_voxels_and_the_shape_of_a_patch(
     patch: Shape,
 ) -> None:
     volume = numbered((8, 8, 8))
-    one = sampler(volume, patch=patch, config=AUGMENTED)
+    one = sampler(volume, config=changed(AUGMENTED, patch=patch))
     turned = 0
     for _ in range(50):
-        image = one.draw()
+        image = one()
         region = region_at(int(image.min()), volume.shape, patch)
         untouched = volume.read(region)
         assert image.shape == patch
@@ -146,12 +163,12 @@ def test_flips_and_rotations_keep_the_voxels_and_the_shape_of_a_patch(
     assert turned > 25
 
 
-def slopes(volume: Volume, config: SamplingConfig) -> set[tuple[int, ...]]:
+def slopes(volume: Volume, config: TrainConfig) -> set[tuple[int, ...]]:
     """In which directions the grey value rises, over many patches."""
     one = sampler(volume, config=config)
     found = set()
     for _ in range(100):
-        image = one.draw()
+        image = one()
         found.add(tuple(int(np.diff(image, axis=n).mean()) for n in range(3)))
     return found
 
@@ -163,9 +180,9 @@ RAMP = np.broadcast_to(np.arange(8)[:, None, None], (8, 8, 8))
     ("config", "directions"),
     [
         (PLAIN, {(1, 0, 0)}),
-        (PLAIN.model_copy(update={"flips": True}), {(1, 0, 0), (-1, 0, 0)}),
+        (changed(augment={"flips": True}), {(1, 0, 0), (-1, 0, 0)}),
         (
-            PLAIN.model_copy(update={"rotations": True}),
+            changed(augment={"rotations": True}),
             {(n, 0, 0) for n in (1, -1)}
             | {(0, n, 0) for n in (1, -1)}
             | {(0, 0, n) for n in (1, -1)},
@@ -174,7 +191,7 @@ RAMP = np.broadcast_to(np.arange(8)[:, None, None], (8, 8, 8))
     ids=["plain", "flips", "rotations"],
 )
 def test_only_what_is_asked_for_is_done_to_a_patch(
-    config: SamplingConfig, directions: set[tuple[int, ...]]
+    config: TrainConfig, directions: set[tuple[int, ...]]
 ) -> None:
     assert slopes(Volume(RAMP), config) == directions
 
@@ -191,7 +208,7 @@ def test_one_volume_of_other_voxel_size_is_enough_to_keep_its_axis_in_place() ->
     domain = [Volume(RAMP), Volume(RAMP, np.diag([1.5, 1.0, 1.0, 1.0]))]
     one = sampler(*domain, config=AUGMENTED)
     for _ in range(100):
-        image = one.draw()
+        image = one()
         np.testing.assert_array_equal(image.std(axis=(1, 2)), 0)
 
 
@@ -205,9 +222,11 @@ def half_empty(filling: float) -> Volume:
 def test_patches_that_show_nothing_or_miss_voxels_are_drawn_again(
     filling: float,
 ) -> None:
-    one = sampler(half_empty(filling), config=SamplingConfig(min_content=0.3))
+    one = sampler(
+        half_empty(filling), config=changed(AUGMENTED, sampling={"min_content": 0.3})
+    )
     for _ in range(100):
-        image = one.draw()
+        image = one()
         assert image.std() >= 0.3
         if not np.isfinite(filling):
             assert (image != 0).all()
@@ -215,12 +234,14 @@ def test_patches_that_show_nothing_or_miss_voxels_are_drawn_again(
 
 def test_with_the_rejection_off_empty_patches_are_drawn() -> None:
     one = sampler(half_empty(0.0))
-    assert min(one.draw().std() for _ in range(100)) == 0
+    assert min(one().std() for _ in range(100)) == 0
 
 
 def test_a_volume_that_shows_nothing_anywhere_still_gives_patches() -> None:
-    one = sampler(Volume(np.zeros((8, 8, 8))), config=SamplingConfig(min_content=1))
-    np.testing.assert_array_equal(one.draw(), 0)
+    one = sampler(
+        Volume(np.zeros((8, 8, 8))), config=changed(sampling={"min_content": 1})
+    )
+    np.testing.assert_array_equal(one(), 0)
 
 
 class Recorded:
@@ -245,7 +266,7 @@ def test_volumes_beyond_the_cache_are_read_patch_by_patch_with_the_same_result(
     monkeypatch.setattr(patches, "CACHE_BYTES", 0)
     other = sampler(Volume(lazy))
     for _ in range(5):
-        np.testing.assert_array_equal(one.draw(), other.draw())
+        np.testing.assert_array_equal(one(), other())
     assert cached.sizes == [grey.size]
     assert lazy.sizes == [4**3] * 5
 

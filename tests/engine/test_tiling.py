@@ -6,6 +6,7 @@ import pytest
 
 from napari_cyclegan3d.engine.tiling import (
     AxisTile,
+    Reach,
     Tile,
     TilePlan,
     output_region,
@@ -26,6 +27,10 @@ every_tile = pytest.mark.parametrize("tile", TILES)
 every_stride = pytest.mark.parametrize("stride", [2, 16])
 
 
+def reach(stride: int) -> tuple[Reach, Reach, Reach]:
+    return (Reach(stride, HALO),) * 3
+
+
 def tiles_of(plan: TilePlan) -> list[Tile]:
     return [tile for _, row in plan.rows() for tile in row]
 
@@ -40,7 +45,7 @@ def region_of(tile: Tile) -> tuple[slice, ...]:
 def test_exact_cores_cover_every_voxel_once_in_whole_strides(
     shape: Shape, tile: Shape, stride: int
 ) -> None:
-    plan = plan_exact(shape, tile, HALO, stride)
+    plan = plan_exact(shape, tile, reach(stride))
     covered = np.zeros([round_up(size, stride) for size in shape], int)
     for one in tiles_of(plan):
         covered[region_of(one)] += 1
@@ -57,7 +62,7 @@ def test_exact_cores_cover_every_voxel_once_in_whole_strides(
 def test_exact_cores_are_no_larger_than_asked_for_in_whole_strides(
     shape: Shape, tile: Shape, stride: int
 ) -> None:
-    for one in tiles_of(plan_exact(shape, tile, HALO, stride)):
+    for one in tiles_of(plan_exact(shape, tile, reach(stride))):
         for axis, side in zip(one.axes, tile, strict=True):
             assert axis.keep[1] - axis.keep[0] <= round_up(side, stride)
 
@@ -72,7 +77,7 @@ def test_exact_cores_are_no_larger_than_asked_for_in_whole_strides(
 def test_the_weights_of_overlapping_tiles_add_up_to_one_at_every_voxel(
     shape: Shape, tile: Shape, overlap: float, stride: int, scale: Fraction
 ) -> None:
-    plan = plan_blend(shape, tile, overlap, stride)
+    plan = plan_blend(shape, tile, overlap, reach(stride))
     size = output_shape(shape, scale)
     for axis, windows in enumerate(plan.windows(scale)):
         total = np.zeros(size[axis])
@@ -94,7 +99,7 @@ def test_blended_tiles_are_whole_strides_and_overlap_as_asked_for_or_more(
     shape: Shape, tile: Shape, stride: int, overlap: float
 ) -> None:
     for tiles, asked in zip(
-        plan_blend(shape, tile, overlap, stride).grid, tile, strict=True
+        plan_blend(shape, tile, overlap, reach(stride)).grid, tile, strict=True
     ):
         side = tiles[0].keep[1] - tiles[0].keep[0]
         assert side % stride == 0
@@ -114,7 +119,7 @@ def test_blended_tiles_are_whole_strides_and_overlap_as_asked_for_or_more(
 def test_blended_tiles_wider_than_the_volume_shrink_to_one_that_covers_it(
     stride: int, overlap: float
 ) -> None:
-    plan = plan_blend((5, 40, 2), (10**6, 10**6, 10**6), overlap, stride)
+    plan = plan_blend((5, 40, 2), (10**6, 10**6, 10**6), overlap, reach(stride))
     assert len(plan) == 1
     for (one,), size in zip(plan.grid, (5, 40, 2), strict=True):
         assert one.keep[0] < 0
@@ -127,7 +132,7 @@ def test_blended_tiles_wider_than_the_volume_shrink_to_one_that_covers_it(
 def test_blended_tiles_stick_out_so_that_the_border_is_away_from_their_rim(
     shape: Shape, tile: Shape
 ) -> None:
-    plan = plan_blend(shape, tile, 0.5, 4)
+    plan = plan_blend(shape, tile, 0.5, reach(4))
     for tiles, size in zip(plan.grid, shape, strict=True):
         side = tiles[0].keep[1] - tiles[0].keep[0]
         assert tiles[0].keep[0] <= -side // 4
@@ -135,14 +140,14 @@ def test_blended_tiles_stick_out_so_that_the_border_is_away_from_their_rim(
 
 
 def test_tiles_come_layer_by_layer_with_their_place_in_the_grid() -> None:
-    plan = plan_exact((16, 12, 8), (8, 4, 8), HALO, 4)
+    plan = plan_exact((16, 12, 8), (8, 4, 8), reach(4))
     rows = list(plan.rows())
     assert [len(row) for _, row in rows] == [3, 3]
     for k, (tile_z, row) in enumerate(rows):
         assert all(tile.axes[0] is tile_z for tile in row)
         assert [tile.index for tile in row] == [(k, 0, 0), (k, 1, 0), (k, 2, 0)]
     assert len(plan) == 6
-    assert len(plan_exact((16, 12, 8), (99, 99, 99), HALO, 4)) == 1
+    assert len(plan_exact((16, 12, 8), (99, 99, 99), reach(4))) == 1
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (9, 7, 11), (40, 2, 8)])
@@ -188,6 +193,17 @@ def test_the_kept_parts_of_all_tiles_fill_the_output_once(
 ) -> None:
     size = output_shape(shape, scale)
     covered = np.zeros(size, int)
-    for tile in tiles_of(plan_exact(shape, (16, 8, 32), HALO, 8)):
+    for tile in tiles_of(plan_exact(shape, (16, 8, 32), reach(8))):
         covered[output_region(tile, size, scale)] += 1
     assert (covered == 1).all()
+
+
+def test_slices_translated_one_by_one_read_no_neighbours_and_are_not_averaged() -> None:
+    across, within = Reach(1, (0, 0)), Reach(4, HALO)
+    exact = plan_exact((7, 20, 9), (3, 8, 8), (across, within, within))
+    blend = plan_blend((7, 20, 9), (3, 8, 8), 0.5, (across, within, within))
+    for plan in (exact, blend):
+        assert [tile.keep for tile in plan.grid[0]] == [(0, 3), (3, 6), (6, 7)]
+        assert all(tile.read == tile.keep for tile in plan.grid[0])
+    for window in blend.windows(Fraction(1))[0]:
+        np.testing.assert_array_equal(window, 1)

@@ -69,6 +69,14 @@ TINY = {
     "discriminator": {"filters": 4, "layers": 1},
     "sampling": {"pool": 2},
 }
+ENLARGEMENT = {
+    "method": "srgan",
+    "scale": 2,
+    "patch": (8, 8, 8),
+    "generator": {"kind": "srresnet", "filters": 2, "blocks": 1},
+    "loss": {"paired": 1.0},
+}
+SLICES = {"dims": 2, "patch": (1, 12, 12)}
 OBLIQUE = np.array(
     [
         [2.0, 0.3, 0.0, -30.0],
@@ -87,6 +95,12 @@ def tiny() -> Any:
 
 def _noise(shape: tuple[int, int, int], seed: int) -> Any:
     return np.random.default_rng(seed).normal(100, 20, shape).astype(np.float32)
+
+
+@pytest.fixture
+def tiny_enlargement(tiny: Any) -> Any:
+    """Settings of a training that takes milliseconds a step and needs no domain A."""
+    return tiny(**ENLARGEMENT)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +138,24 @@ def model_2x(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _model(tmp_path_factory.mktemp("models") / "two", 2)
 
 
+@pytest.fixture(scope="session")
+def model_srgan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model that only enlarges, trained without a domain A."""
+    folder = tmp_path_factory.mktemp("models") / "srgan"
+    b = Volume(_noise((16, 16, 16), 4), unit="micrometer", name="b.tif")
+    list(train(parse(TrainConfig, TINY | ENLARGEMENT), Domains([], [b]), folder))
+    return folder / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def model_2d(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model of slices."""
+    folder = tmp_path_factory.mktemp("models") / "slices"
+    a, b = (Volume(_noise((14, 14, 14), n), unit="micrometer") for n in (3, 4))
+    list(train(parse(TrainConfig, TINY | SLICES), Domains([a], [b]), folder))
+    return folder / "model.safetensors"
+
+
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
     """A file for domain B."""
@@ -143,6 +175,6 @@ def train_dock_alone(qtbot: Any, upright: Volume, slow: Path) -> Any:
     dock = TrainDock(None)
     qtbot.addWidget(dock)
     data, attributes, _ = to_layer_data(upright)
-    dock.domain_a.set_value([Image(data, **attributes)])
-    dock.domain_b.set_value([slow])
+    dock.data.domain_a.set_value([Image(data, **attributes)])
+    dock.data.domain_b.set_value([slow])
     return dock

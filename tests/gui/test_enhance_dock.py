@@ -127,6 +127,40 @@ def test_the_other_direction_reduces_by_the_scale(
     assert np.allclose(box(result), box(source))
 
 
+def test_a_model_that_only_enlarges_has_no_way_back_and_that_is_told(
+    opened: Opened, model_srgan: Path, qtbot: QtBot
+) -> None:
+    viewer, dock = opened
+    dock.model_file.value = model_srgan
+    assert "A: made from B (2 × 2 × 2 micrometer)" in shown_text(dock)
+    dock.form.set_value(CPU.model_copy(update={"direction": "b_to_a"}))
+    click(qtbot, dock.enhance_button)
+    wait_until_idle(qtbot, dock)
+    assert "has no generator from B to A" in dock.status.text()
+    assert len(viewer.layers) == 1
+    dock.form.set_value(CPU)
+    click(qtbot, dock.enhance_button)
+    wait_until_idle(qtbot, dock)
+    assert viewer.layers[1].data.shape == (32, 36, 40)
+    assert np.allclose(box(viewer.layers[1]), box(viewer.layers[0]))
+
+
+@pytest.mark.parametrize("slices", ["trained", "y", "all"])
+def test_a_model_of_slices_runs_across_the_axis_that_is_chosen(
+    slices: str, opened: Opened, model_2d: Path, qtbot: QtBot
+) -> None:
+    viewer, dock = opened
+    dock.model_file.value = model_2d
+    assert "2D" in shown_text(dock)
+    config = CPU.model_copy(update={"slices": slices})
+    dock.form.set_value(config)
+    click(qtbot, dock.enhance_button)
+    wait_until_idle(qtbot, dock)
+    source, result = viewer.layers
+    expected = engine_result(source, model_2d, config)
+    assert np.array_equal(result.data, expected.read())
+
+
 def test_a_turned_and_moved_layer_is_covered_by_its_result(
     opened: Opened, model_2x: Path, qtbot: QtBot
 ) -> None:

@@ -13,15 +13,20 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QLineEdit,
     QSpinBox,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.presets import load_preset, preset_names
 from napari_cyclegan3d.engine.settings import Settings, parse
-from napari_cyclegan3d.gui.forms import SettingsForm
+from napari_cyclegan3d.gui.forms import TITLES, SettingsForm
 
 MODELS = [TrainConfig, EnhanceConfig]
 FAR = 2**31 - 1
@@ -52,35 +57,68 @@ def random_number(kind: type, info: FieldInfo, rng: np.random.Generator) -> Any:
     return rounded if low <= rounded < high else low
 
 
-def random_value(annotation: Any, info: FieldInfo, rng: np.random.Generator) -> Any:
-    if annotation is bool:
+TERMS = ("l1", "mse*0.5", "gradient[0]", "fsc[0+2]*1e-3", "ssim")
+LISTS: dict[str, tuple[Any, ...]] = {
+    "encoder": (2, 64, 1024, 16, 8, 4, 32),
+    "decoder": (8, 512, 3, 2, 77, 128),
+    "strides": (1, 2, 2, 1, 2, 2),
+    "cycle_losses": TERMS,
+    "identity_losses": TERMS,
+    "paired_losses": TERMS,
+}
+
+
+def random_value(name: str, info: FieldInfo, rng: np.random.Generator) -> Any:
+    kind, kinds = info.annotation, get_args(info.annotation)
+    if kind is bool:
         return bool(rng.random() < 0.5)
-    if annotation in (int, float):
-        return random_number(annotation, info, rng)
-    if annotation is str:
+    if kind in (int, float):
+        return random_number(kind, info, rng)
+    if kind is str:
         return str(rng.choice(["auto", "cpu", "cuda", "cuda:13", "mps"]))
-    kinds = get_args(annotation)
-    if get_origin(annotation) is Literal:
+    if get_origin(kind) is Literal:
         return kinds[rng.integers(len(kinds))]
-    if NoneType in kinds:
-        return None if rng.random() < 0.3 else random_value(kinds[0], info, rng)
-    return tuple(random_value(kind, info, rng) for kind in kinds)
+    if NoneType in kinds and rng.random() < 0.3:
+        return None
+    if name in LISTS:
+        return LISTS[name][: int(rng.integers(2, len(LISTS[name]) + 1))]
+    if name == "tile":
+        return tuple(int(side) for side in rng.integers(1, FAR, 3))
+    low, high = sorted(int(end) for end in rng.choice(99999, 2, replace=False))
+    if name == "label_fake":
+        return -high / 1e4, (low - 99999) / 1e4
+    return low / 1e3, high / 1e3
 
 
-def random_settings(model: type[Settings], rng: np.random.Generator) -> Settings:
+def random_values(model: type[Settings], rng: np.random.Generator) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Settings):
-            values[name] = random_settings(kind, rng).model_dump()
-        elif name == "patch":
-            values[name] = tuple(4 * int(side) for side in rng.integers(20, 300, 3))
-        elif name == "percentiles":
-            ends = rng.choice([0, 0.05, 1e-4, 12.5, 50, 99.95, 100], 2, replace=False)
-            values[name] = tuple(sorted(map(float, ends)))
-        else:
-            values[name] = random_value(kind, info, rng)
-    return parse(model, values)
+            values[name] = random_values(kind, rng)
+        elif name != "patch":
+            values[name] = random_value(name, info, rng)
+    return values
+
+
+def random_settings(model: type[Settings], rng: np.random.Generator) -> Settings:
+    """Settings of which each is drawn, until they do not contradict each other."""
+    while True:
+        values = random_values(model, rng)
+        if model is TrainConfig:
+            generator, judge = values["generator"], values["discriminator"]
+            generator["decoder"] = LISTS["decoder"][: len(generator["encoder"]) - 1]
+            if judge["strides"] is not None:
+                judge["strides"] = LISTS["strides"][: judge["layers"] + 2]
+            if values["loss"]["adversarial"] == "bce":
+                values["loss"] |= {"label_fake": (0.0, 0.25), "label_real": (0.75, 0.9)}
+            sides = 256 * rng.integers(2, 1000, 3)
+            sides[: 3 - values["dims"]] = 1
+            values["patch"] = tuple(int(side) for side in sides)
+        try:
+            return parse(model, values)
+        except InputError:
+            continue
 
 
 def parts(form: SettingsForm) -> Iterator[tuple[QWidget, FieldInfo]]:
@@ -117,6 +155,67 @@ def test_a_form_gives_back_any_settings_that_it_is_given(form: SettingsForm) -> 
         settings = random_settings(form.model, rng)
         form.set_value(settings)
         assert form.value() == settings
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_form_gives_back_every_preset(name: str, qtbot: QtBot) -> None:
+    form = SettingsForm(TrainConfig)
+    qtbot.addWidget(form)
+    settings = parse(TrainConfig, load_preset(name).settings)
+    form.set_value(settings)
+    assert form.value() == settings != TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("encoder", "8, 16,32 ,64,2", (8, 16, 32, 64, 2)),
+        ("cycle_losses", " l1,ssim*0.5 ", ("l1", "ssim*0.5")),
+        ("paired_losses", "fsc[0+2]*1e-3", ("fsc[0+2]*1e-3",)),
+    ],
+)
+def test_a_list_is_typed_with_commas(
+    name: str, typed: str, value: tuple[Any, ...], qtbot: QtBot
+) -> None:
+    form = SettingsForm(TrainConfig)
+    qtbot.addWidget(form)
+    line = form.findChild(QLineEdit, name)
+    line.clear()
+    qtbot.keyClicks(line, typed)
+    values = form.value().model_dump()
+    assert {**values["generator"], **values["loss"]}[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "reason"),
+    [
+        ("encoder", "8, many, 8, 8, 8", "setting generator.encoder.1 = 'many'"),
+        ("encoder", "8, 8, 8, 8, 1", "setting generator.encoder.4 = '1'"),
+        ("encoder", "8, 8, , 8, 8", "setting generator.encoder.2 = ''"),
+        ("encoder", "8, 8, 8, 8", "generator.decoder has 4 entries for an encoder"),
+        ("cycle_losses", "l1, l3", "setting loss.cycle_losses.1 = 'l3'"),
+        ("cycle_losses", "", "setting loss.cycle_losses = ()"),
+    ],
+)
+def test_a_list_that_cannot_be_is_refused_in_a_sentence(
+    name: str, typed: str, reason: str, qtbot: QtBot
+) -> None:
+    form = SettingsForm(TrainConfig)
+    qtbot.addWidget(form)
+    form.findChild(QLineEdit, name).setText(typed)
+    with pytest.raises(InputError) as refused:
+        form.value()
+    assert str(refused.value).startswith(reason)
+
+
+def test_every_section_has_a_title(qtbot: QtBot) -> None:
+    form = SettingsForm(TrainConfig)
+    qtbot.addWidget(form)
+    sections = [name for name, value in TrainConfig() if isinstance(value, Settings)]
+    assert sections == list(TITLES)
+    folds = form.findChildren(QCollapsible)
+    assert [fold.text() for fold in folds] == list(TITLES.values())
+    assert not any(fold.isExpanded() for fold in folds)
 
 
 @pytest.mark.parametrize("rate", [2e-4, 4e-4, 1e-7, 3.3e-6, 0.1, 1e-10])
@@ -159,6 +258,15 @@ def test_a_digit_of_a_very_small_number_can_be_changed(qtbot: QtBot) -> None:
     line.setSelection(0, 1)
     qtbot.keyClicks(line, "7")
     assert form.values()["optim"]["lr_generator"] == 7e-5
+
+
+def test_a_negative_number_can_be_typed_where_it_may_be_negative(qtbot: QtBot) -> None:
+    form = SettingsForm(TrainConfig)
+    qtbot.addWidget(form)
+    low, _ = boxes(form.findChild(QWidget, "label_fake"), QDoubleSpinBox)
+    low.selectAll()
+    qtbot.keyClicks(low, "-0.25")
+    assert form.values()["loss"]["label_fake"] == (-0.25, 0)
 
 
 def test_what_is_no_number_cannot_be_typed(qtbot: QtBot) -> None:
@@ -232,37 +340,63 @@ def test_the_wheel_changes_no_value_and_scrolls_what_is_around(
     assert form.value() == before
 
 
-def replaced(settings: Settings, section: str, name: str, value: Any) -> Settings:
-    """The settings with one value replaced, unchecked."""
-    if not section:
-        return settings.model_copy(update={name: value})
-    part = getattr(settings, section).model_copy(update={name: value})
-    return settings.model_copy(update={section: part})
+def edit(widget: QWidget, value: Any) -> None:
+    """Change a setting as a user does."""
+    match widget:
+        case QCheckBox():
+            widget.setChecked(value)
+        case QComboBox() if widget.isEditable():
+            widget.setCurrentText(value)
+        case QComboBox():
+            widget.setCurrentIndex(widget.findData(value))
+        case QLineEdit():
+            widget.setText(", ".join(map(str, value)))
+        case QAbstractSpinBox():
+            widget.setValue(value)
+        case _:
+            edit_parts(widget, value)
 
 
-def leaves(settings: Settings, section: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Section, name and value of each setting."""
-    for name, value in settings:
+def edit_parts(row: QWidget, value: Any) -> None:
+    direct = Qt.FindChildOption.FindDirectChildrenOnly
+    first, *others = row.findChildren(QWidget, options=direct)
+    if isinstance(first, QCheckBox):  # automatic
+        first.setChecked(value is None)
+        if value is not None:
+            edit(others[0], value)
+        return
+    for part, one in zip((first, *others), value, strict=True):
+        edit(part, one)
+
+
+def leaves(settings: Settings) -> Iterator[Any]:
+    """The value of each setting, in the order of `parts`."""
+    for _, value in settings:
+        if not isinstance(value, Settings):
+            yield value
+    for _, value in settings:
         if isinstance(value, Settings):
-            yield from leaves(value, name)
-        else:
-            yield section, name, value
+            yield from leaves(value)
 
 
-def test_a_change_of_any_setting_is_told(form: SettingsForm) -> None:
+def test_every_setting_can_be_edited_and_each_change_is_told(
+    form: SettingsForm,
+) -> None:
     told: list[bool] = []
     form.changed.connect(lambda: told.append(True))
     rng = np.random.default_rng(6)
-    before = form.value()
     tried = set()
-    for _ in range(12):
-        now = {(s, n): value for s, n, value in leaves(before)}
-        for section, name, value in leaves(random_settings(form.model, rng)):
-            if value == now[section, name]:
-                continue
-            tried.add((section, name))
-            form.set_value(before)
+    for _ in range(40):
+        form.set_value(form.model())
+        wanted = random_settings(form.model, rng)
+        defaults, values = leaves(form.model()), leaves(wanted)
+        for (widget, _), default, value in zip(
+            parts(form), defaults, values, strict=True
+        ):
             told.clear()
-            form.set_value(replaced(before, section, name, value))
-            assert told, (section, name, value)
-    assert tried == {(section, name) for section, name, _ in leaves(before)}
+            edit(widget, value)
+            assert bool(told) == (value != default), (widget.objectName(), value)
+            if told:
+                tried.add(widget)
+        assert form.value() == wanted
+    assert [w.objectName() for w, _ in parts(form) if w not in tried] == []

@@ -1,4 +1,4 @@
-"""Curves and previews as they are drawn."""
+"""Previews as they are drawn."""
 
 from itertools import pairwise
 
@@ -7,7 +7,6 @@ import pyqtgraph as pg
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_cyclegan3d.gui.curves import LossCurves
 from napari_cyclegan3d.gui.preview import CyclePreview
 
 SIZES = {
@@ -76,26 +75,28 @@ def test_contrast_and_slice_stay_from_one_preview_to_the_next(
     assert {tuple(item.levels) for item in items(preview)} != levels
 
 
-def test_curves_are_smooth_end_at_the_last_step_and_can_be_cleared(
-    qtbot: QtBot,
+def test_an_enlargement_shows_three_images_and_the_cycles_come_back_after_it(
+    preview: CyclePreview,
 ) -> None:
-    curves = LossCurves()
-    qtbot.addWidget(curves)
-    rng = np.random.default_rng(0)
-    noisy = 1 + rng.normal(0, 0.3, 200)
-    for step, value in enumerate(noisy, 1):
-        curves.add(step, {"cycle_a": float(value), "judge_a": 2.0})
-    curves.redraw()
-    drawn = {item.name(): item.getData() for item in curves.plot.listDataItems()}
-    assert drawn.keys() == {"cycle_a", "judge_a"}
-    steps, values = drawn["cycle_a"]
-    assert list(steps) == list(range(1, 201))
-    assert np.std(values[50:]) < 0.5 * np.std(noisy[50:])
-    assert np.allclose(drawn["judge_a"][1], 2)
-    curves.clear()
-    curves.redraw()
-    assert not curves.plot.listDataItems()
-    curves.add(1, {"cycle_a": 5.0})
-    curves.redraw()
-    (again,) = curves.plot.listDataItems()
-    assert list(again.getData()[1]) == [5]
+    both = cycle(2)
+    preview.set_images(both)
+    preview.clear()
+    preview.set_images({name: both[name] for name in ("real_a", "fake_b", "real_b")})
+    assert len(items(preview)) == 3
+    preview.slider.setValue(6)
+    assert {int(item.image[0, 0]) for item in items(preview)} == {3}
+    rects = {item.mapRectToView(item.boundingRect()).width() for item in items(preview)}
+    assert rects == {24}
+    preview.set_images(both)
+    assert len(items(preview)) == 6
+
+
+def test_slices_are_shown_whole_and_have_no_slider(preview: CyclePreview) -> None:
+    slices = {name: image[3, :, :-1] for name, image in cycle(1).items()}
+    preview.show()
+    preview.set_images(slices)
+    assert {item.image.shape for item in items(preview)} == {(10, 11)}
+    assert {int(item.image[0, 0]) for item in items(preview)} == {3}
+    assert not preview.slider.isVisible()
+    preview.set_images(cycle(1))
+    assert preview.slider.isVisible()

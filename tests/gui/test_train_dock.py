@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 import pytest
+from napari.layers import Image
+from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtWidgets import QApplication, QListWidget, QPushButton
 
+from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.volume import Volume
@@ -31,8 +34,8 @@ def opened(
     data, attributes, _ = to_layer_data(upright)
     layer = viewer.add_image(data, **attributes)
     _, dock = viewer.window.add_plugin_dock_widget("napari-cyclegan3d", "Train")
-    dock.domain_a.set_value([layer])
-    dock.domain_b.set_value([slow])
+    dock.data.domain_a.set_value([layer])
+    dock.data.domain_b.set_value([slow])
     return viewer, dock
 
 
@@ -63,10 +66,10 @@ def test_a_training_runs_to_its_end_with_curves_and_both_cycles_to_be_seen(
 ) -> None:
     _, dock = opened
     config = tiny(steps=5)
-    dock.form.set_value(config)
+    dock.settings.form.set_value(config)
     click(qtbot, dock.start_button)
     assert dock.state is State.RUNNING
-    assert not dock.form.isEnabled()
+    assert not dock.settings.form.isEnabled()
     wait_until_idle(qtbot, dock)
 
     run = tmp_path / "runs" / "run-001"
@@ -80,13 +83,16 @@ def test_a_training_runs_to_its_end_with_curves_and_both_cycles_to_be_seen(
     pictures = sorted(path.name for path in (run / "previews").iterdir())
     assert pictures == [f"step_0000000{step}.png" for step in (2, 4, 5)]
 
-    shown = dock.preview.canvas.scene().items()
+    shown = dock.progress_page.preview.canvas.scene().items()
     images = [one.image for one in shown if isinstance(one, pg.ImageItem)]
     assert [image.shape for image in images] == [(12, 12)] * 6
     assert all(np.ptp(image) > 0 for image in images)
-    qtbot.waitUntil(lambda: bool(dock.curves.plot.listDataItems()), timeout=PATIENCE)
-    dock.curves.redraw()
-    curves = dock.curves.plot.listDataItems()
+    qtbot.waitUntil(
+        lambda: bool(dock.progress_page.curves.losses.plot.listDataItems()),
+        timeout=PATIENCE,
+    )
+    dock.progress_page.curves.losses.redraw()
+    curves = dock.progress_page.curves.losses.plot.listDataItems()
     assert {"cycle_a", "cycle_b", "judge_a"} <= {curve.name() for curve in curves}
     for curve in curves:
         steps, values = curve.getData()
@@ -105,15 +111,102 @@ def test_volumes_are_added_once_by_button_and_can_be_removed(
     opened: Opened, qtbot: QtBot
 ) -> None:
     _, dock = opened
-    buttons = {one.text(): one for one in dock.domain_b.findChildren(QPushButton)}
+    buttons = {one.text(): one for one in dock.data.domain_b.findChildren(QPushButton)}
     for _ in range(2):
         click(qtbot, buttons["Add layer"])
-    names = [volume.name for volume in dock.domain_b.value()]
+    names = [volume.name for volume in dock.data.domain_b.value()]
     assert names == ["slow.tif", "fast scan"]
-    rows = dock.domain_b.findChild(QListWidget)
+    rows = dock.data.domain_b.findChild(QListWidget)
     rows.setCurrentRow(0)
     click(qtbot, buttons["Remove"])
-    assert [volume.name for volume in dock.domain_b.value()] == ["fast scan"]
+    assert [volume.name for volume in dock.data.domain_b.value()] == ["fast scan"]
+
+
+def test_an_enlargement_is_trained_from_domain_b_alone(
+    train_dock_alone: TrainDock, tiny_enlargement: Any, upright: Volume, qtbot: QtBot
+) -> None:
+    dock = train_dock_alone
+    data, attributes, _ = to_layer_data(upright)
+    dock.data.domain_a.set_value([])
+    dock.data.domain_b.set_value([Image(data, **attributes)])
+    dock.settings.form.set_value(tiny_enlargement)
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    assert dock.status.text() == f"Saved in {dock.run_path}"
+    assert set(dock.progress_page.preview.images) == {"real_a", "fake_b", "real_b"}
+    losses = dock.progress_page.curves.losses
+    losses.redraw()
+    names = {curve.name() for curve in losses.plot.listDataItems()}
+    assert names == {"judge_b", "adversarial_b", "paired"}
+
+
+def test_scores_of_other_volumes_are_shown_and_what_is_trained_on_is_left_out(
+    train_dock_alone: TrainDock,
+    tiny: Callable[..., Any],
+    slow: Path,
+    tmp_path: Path,
+    qtbot: QtBot,
+) -> None:
+    dock = train_dock_alone
+    rng = np.random.default_rng(8)
+    for name in ("other_a", "other_b"):
+        noise = rng.normal(9, 3, (13, 14, 15)).astype(np.float32)
+        io.write(Volume(noise, unit="micrometer"), tmp_path / f"{name}.tif")
+    dock.data.validate_a.set_value([tmp_path / "other_a.tif"])
+    dock.data.validate_b.set_value([slow, tmp_path / "other_b.tif"])
+    every = {"every": 2, "patches": 1}
+    dock.settings.form.set_value(tiny(steps=6, validation=every))
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    left_out, *scores = [
+        line
+        for line in dock.progress_page.log.toPlainText().splitlines()
+        if "slow.tif" in line or "score " in line
+    ]
+    assert "is trained on" in left_out
+    assert left_out in {one.message for one in notification_manager.records}
+    assert [line.split(":")[0] for line in scores] == ["Step 2", "Step 4", "Step 6"]
+    plot = dock.progress_page.curves.scores
+    plot.redraw()
+    (curve,) = plot.plot.listDataItems()
+    assert list(curve.getData()[0]) == [2, 4, 6]
+
+
+def test_a_picture_that_cannot_be_written_is_told_and_the_training_goes_on(
+    train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
+) -> None:
+    dock = train_dock_alone
+    in_the_way = dock.run_path / "previews" / "step_00000002.png" / "file"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    dock.settings.form.set_value(tiny(steps=4))
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    assert dock.status.text() == f"Saved in {dock.run_path}"
+    assert "step_00000002.png" in dock.progress_page.log.toPlainText()
+    assert (dock.run_path / "previews" / "step_00000004.png").is_file()
+
+
+def test_another_run_that_is_resumed_has_its_own_curves(
+    train_dock_alone: TrainDock,
+    tiny: Callable[..., Any],
+    qtbot: QtBot,
+    tmp_path: Path,
+) -> None:
+    dock = train_dock_alone
+    for name, steps in (("one", 2), ("two", 5)):
+        dock.data.run_folder.value = tmp_path / name
+        dock.settings.form.set_value(tiny(steps=steps, preview_every=0))
+        click(qtbot, dock.start_button)
+        wait_until_idle(qtbot, dock)
+    dock.data.run_folder.value = tmp_path / "one"
+    dock.settings.form.set_value(tiny(steps=3, preview_every=0))
+    click(qtbot, dock.resume_button)
+    wait_until_idle(qtbot, dock)
+    losses = dock.progress_page.curves.losses
+    losses.redraw()
+    for curve in losses.plot.listDataItems():
+        assert list(curve.getData()[0]) == [3]
 
 
 def test_pause_stops_the_steps_resume_goes_on_stop_saves_and_resume_goes_to_the_end(
@@ -121,7 +214,7 @@ def test_pause_stops_the_steps_resume_goes_on_stop_saves_and_resume_goes_to_the_
 ) -> None:
     _, dock = opened
     config = tiny(steps=LONG, preview_every=0, optim={"schedule": "constant"})
-    dock.form.set_value(config)
+    dock.settings.form.set_value(config)
     click(qtbot, dock.start_button)
     wait_for_steps(qtbot, dock, 3)
 
@@ -148,7 +241,7 @@ def test_pause_stops_the_steps_resume_goes_on_stop_saves_and_resume_goes_to_the_
     assert last_saved(dock.run_path) == stopped
 
     changed = config.model_copy(update={"steps": stopped + 3})
-    dock.form.set_value(changed)
+    dock.settings.form.set_value(changed)
     click(qtbot, dock.resume_button)
     wait_until_idle(qtbot, dock)
     assert dock.status.text() == f"Saved in {dock.run_path}"
@@ -161,7 +254,7 @@ def test_a_paused_training_can_be_stopped(
     train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     dock = train_dock_alone
-    dock.form.set_value(tiny(steps=LONG))
+    dock.settings.form.set_value(tiny(steps=LONG))
     click(qtbot, dock.start_button)
     wait_for_steps(qtbot, dock, 1)
     click(qtbot, dock.pause_button)
@@ -174,7 +267,7 @@ def test_a_training_that_is_stopped_at_once_can_be_started_again(
     train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     dock = train_dock_alone
-    dock.form.set_value(tiny(steps=2))
+    dock.settings.form.set_value(tiny(steps=2))
     click(qtbot, dock.start_button)
     click(qtbot, dock.stop_button)
     wait_until_idle(qtbot, dock)
@@ -193,7 +286,7 @@ def test_the_window_stays_alive_while_training_goes_on(
     timer = QTimer()
     timer.setInterval(5)
     timer.timeout.connect(lambda: ticks.append((dock.state, dock.progress.value())))
-    dock.form.set_value(tiny(steps=LONG, preview_every=5))
+    dock.settings.form.set_value(tiny(steps=LONG, preview_every=5))
     click(qtbot, dock.start_button)
     timer.start()
     wait_for_steps(qtbot, dock, 20)
@@ -214,7 +307,7 @@ def test_closing_the_viewer_ends_the_training_and_saves_it(
     paused: bool, opened: Opened, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.form.set_value(tiny(steps=LONG, preview_every=0))
+    dock.settings.form.set_value(tiny(steps=LONG, preview_every=0))
     click(qtbot, dock.start_button)
     wait_for_steps(qtbot, dock, 2)
     run = dock.run_path
@@ -233,7 +326,7 @@ def test_closing_the_dock_ends_the_training_and_saves_it(
     opened: Opened, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.form.set_value(tiny(steps=LONG, preview_every=0))
+    dock.settings.form.set_value(tiny(steps=LONG, preview_every=0))
     click(qtbot, dock.start_button)
     wait_for_steps(qtbot, dock, 2)
     run = dock.run_path
@@ -261,16 +354,17 @@ def test_a_new_dock_shows_the_settings_of_a_stopped_run_and_offers_to_resume_it(
     tmp_path: Path,
 ) -> None:
     dock = train_dock_alone
-    dock.form.set_value(tiny(steps=LONG))
-    dock.run_folder.value = tmp_path / "run"
+    dock.settings.form.set_value(tiny(steps=LONG))
+    dock.data.run_folder.value = tmp_path / "run"
     click(qtbot, dock.start_button)
     wait_for_steps(qtbot, dock, 1)
     click(qtbot, dock.stop_button)
     wait_until_idle(qtbot, dock)
     later = TrainDock(None)
     qtbot.addWidget(later)
-    assert later.form.value() != dock.form.value()
-    later.run_folder.value = tmp_path / "run"
-    assert later.form.value() == dock.form.value()
+    assert later.settings.form.value() != dock.settings.form.value()
+    later.data.run_folder.value = tmp_path / "run"
+    assert later.settings.form.value() == dock.settings.form.value()
+    assert later.settings.preset.placeholderText() == "As in run"
     assert f"step {last_saved(tmp_path / 'run')}" in later.status.text()
     assert later.resume_button.isEnabled()

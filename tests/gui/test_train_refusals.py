@@ -26,48 +26,48 @@ def wait_until_idle(qtbot: QtBot, dock: TrainDock) -> None:
 
 
 def no_volumes(dock: TrainDock) -> str:
-    dock.domain_a.set_value([])
+    dock.data.domain_a.set_value([])
     return "domain A is empty"
 
 
 def missing_file(dock: TrainDock) -> str:
-    dock.domain_b.set_value([Path("nowhere.tif")])
+    dock.data.domain_b.set_value([Path("nowhere.tif")])
     return "nowhere.tif: no such file"
 
 
 def flat_layer(dock: TrainDock) -> str:
     layer = Image(np.zeros((9, 9)), name="flat")
-    dock.domain_a.set_value([layer])
+    dock.data.domain_a.set_value([layer])
     return "flat: shape (9, 9) has 2 axes"
 
 
 def contradiction(dock: TrainDock) -> str:
-    settings = dock.form.value().model_copy(update={"patch": (13, 12, 12)})
-    dock.form.set_value(settings)
+    settings = dock.settings.form.value().model_copy(update={"patch": (13, 12, 12)})
+    dock.settings.form.set_value(settings)
     return "nearest is (12, 12, 12)"
 
 
 def large_patch(dock: TrainDock) -> str:
-    settings = dock.form.value().model_copy(update={"patch": (12, 12, 24)})
-    dock.form.set_value(settings)
+    settings = dock.settings.form.value().model_copy(update={"patch": (12, 12, 24)})
+    dock.settings.form.set_value(settings)
     return "patch (12, 12, 24) is larger than the volume"
 
 
 def missing_device(dock: TrainDock) -> str:
-    settings = dock.form.value().model_copy(update={"device": "cuda:99"})
-    dock.form.set_value(settings)
+    settings = dock.settings.form.value().model_copy(update={"device": "cuda:99"})
+    dock.settings.form.set_value(settings)
     return "device cuda:99"
 
 
 def constant_layer(dock: TrainDock) -> str:
     layer = Image(np.full((15, 15, 15), 7), name="flat")
-    dock.domain_a.set_value([layer])
+    dock.data.domain_a.set_value([layer])
     return "every voxel is 7"
 
 
 def unwritable_folder(dock: TrainDock) -> str:
     file = dock.run_path.parents[1] / "slow.tif"
-    dock.run_folder.value = file / "run"
+    dock.data.run_folder.value = file / "run"
     return "cannot be made"
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_trained_on_is_refused_in_a_sentence_and_nothing_is_writt
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     dock = train_dock_alone
-    dock.form.set_value(tiny())
+    dock.settings.form.set_value(tiny())
     reason = spoil(dock)
     with qtbot.capture_exceptions() as uncaught:
         click(qtbot, dock.start_button)
@@ -103,7 +103,7 @@ def test_what_cannot_be_trained_on_is_refused_in_a_sentence_and_nothing_is_writt
     assert dock.state is State.IDLE
     assert dock.start_button.isEnabled()
     assert not dock.stop_button.isEnabled()
-    assert dock.form.isEnabled()
+    assert dock.settings.form.isEnabled()
     assert "\n" not in dock.status.text()
     assert "Traceback" not in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
@@ -113,7 +113,7 @@ def test_an_existing_run_is_refused_and_left_as_it_was(
     train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     dock = train_dock_alone
-    dock.form.set_value(tiny(steps=1))
+    dock.settings.form.set_value(tiny(steps=1))
     click(qtbot, dock.start_button)
     wait_until_idle(qtbot, dock)
     before = {p: p.read_bytes() for p in dock.run_path.rglob("*") if p.is_file()}
@@ -130,11 +130,11 @@ def test_a_run_is_resumed_only_with_its_own_settings(
     train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     dock = train_dock_alone
-    dock.form.set_value(tiny(steps=1))
+    dock.settings.form.set_value(tiny(steps=1))
     click(qtbot, dock.start_button)
     wait_until_idle(qtbot, dock)
     before = (dock.run_path / "metrics.csv").read_bytes()
-    dock.form.set_value(tiny(steps=2, seed=5))
+    dock.settings.form.set_value(tiny(steps=2, seed=5))
     click(qtbot, dock.resume_button)
     reason = "was trained with seed = 0, not 5"
     qtbot.waitUntil(lambda: reason in dock.status.text(), timeout=PATIENCE)

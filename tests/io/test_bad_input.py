@@ -1,18 +1,23 @@
 """Files that cannot be used are refused with one sentence, and quietly."""
 
 import gzip
+import io as memory
 import os
 import struct
 import tempfile
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+import torch
+from PIL import Image
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
@@ -40,7 +45,14 @@ def text(path: Path) -> None:
 
 
 def written(path: Path) -> bytes:
-    io.write(Volume(NOISE), path)
+    if path.suffix == ".png":
+        Image.fromarray(NOISE[0]).save(path)
+    elif path.suffix == ".pt":
+        torch.save(torch.ones(20, 24), path)
+    elif path.suffix == ".nxs":
+        path.write_bytes(written(path.with_suffix(".h5")))
+    else:
+        io.write(Volume(NOISE), path)
     return path.read_bytes()
 
 
@@ -235,11 +247,123 @@ def pair_header(path: Path) -> None:
     nifti(path, ("magic", b"ni1"))
 
 
+def without_dataset(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["notes/text"] = "scan of Monday"
+        file["angles"] = np.zeros(180)
+
+
+def two_datasets(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["raw"], file["rec"] = VOXELS, VOXELS
+
+
+def channels_first(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = np.stack([VOXELS, VOXELS])
+
+
+def complex_dataset(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((5, 6, 7), np.complex64)
+
+
+def table(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((5, 6, 7), [("grey", "u1"), ("mask", "u1")])
+
+
+def texts(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = [[["a", "b"]]]
+
+
+def empty_dataspace(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = h5py.Empty("uint8")
+
+
+def vast_hdf5(path: Path) -> None:
+    """Voxels of which none was ever written."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", (9999, 9999, 9999), "uint8", chunks=(64, 64, 64))
+
+
+def vast_chunk(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        shape = (4, 4, 4)
+        chunk = (512, 512, 4096)
+        file.create_dataset("data", shape, "u1", chunks=chunk, maxshape=(None,) * 3)
+
+
+def flat_hdf5(path: Path) -> None:
+    io.write(Volume(VOXELS), path)
+    with h5py.File(path, "a") as file:
+        file["data"].attrs["affine_zyx"] = np.zeros((4, 4))
+
+
+def png_of_16_bit_colours(path: Path) -> None:
+    path.write_bytes(png_start(24, 20, 16, 2))
+
+
+def vast_png(path: Path) -> None:
+    path.write_bytes(png_start(2**31 - 1, 2**31 - 1, 8, 0))
+
+
+def png_start(width: int, height: int, bits: int, colours: int) -> bytes:
+    grey = memory.BytesIO()
+    Image.fromarray(NOISE[0]).save(grey, "png")
+    head = struct.pack(">IIBB", width, height, bits, colours)
+    return grey.getvalue()[:16] + head + grey.getvalue()[26:]
+
+
+class Harm:
+    """Would make a file if it were unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, ("harm_was_done",)
+
+
+def pickle_with_code(path: Path) -> None:
+    torch.save(Harm(), path)
+
+
+def dictionary(path: Path) -> None:
+    torch.save({"slice": torch.zeros(20, 24)}, path)
+
+
+def old_tensor(path: Path) -> None:
+    torch.save(torch.zeros(20, 24), path, _use_new_zipfile_serialization=False)
+
+
+def stack_of_tensors(path: Path) -> None:
+    torch.save(torch.zeros(5, 20, 24), path)
+
+
+def repeated_tensor(path: Path) -> None:
+    """Ten billion values that share the place of one."""
+    torch.save(torch.zeros(1).expand(100_000, 100_000), path)
+
+
+def complex_tensor(path: Path) -> None:
+    torch.save(torch.zeros(20, 24, dtype=torch.complex64), path)
+
+
+def packed_tensor(path: Path) -> None:
+    """A zip archive whose content is compressed, and unpacks to any size."""
+    torch.save(torch.zeros(2000, 2000), path)
+    with zipfile.ZipFile(path) as stored:
+        content = {name: stored.read(name) for name in stored.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in content.items():
+            packed.writestr(name, data)
+
+
 CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (missing, "a.tif", "no such file or folder; check the path"),
     (missing, "a.nii", "no such file"),
     (folder_without_tiff, "slices", r"holds no \.tif or \.tiff file"),
-    (text, "a.png", r"known are \.tif, \.tiff, \.nii, \.nii\.gz"),
+    (text, "a.jpg", r"known are \.tif, \.tiff, \.nii, \.nii\.gz, \.h5"),
     (text, "a.gz", "known are"),
     (empty, "a.tif", "0 bytes"),
     (empty, "a.nii", "0 bytes"),
@@ -281,6 +405,34 @@ CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (far_extension, "a.nii.gz", "is no NIfTI image"),
     (nan_offset, "a.nii", "is no NIfTI image"),
     (pair_header, "a.nii", "is no NIfTI image"),
+    (empty, "a.h5", "0 bytes"),
+    (text, "a.h5", "is no HDF5 file that can be read"),
+    (half, "a.h5", "is no HDF5 file that can be read .*cut off"),
+    (without_last_voxels, "a.h5", "is no HDF5 file that can be read .*cut off"),
+    (without_dataset, "a.hdf5", "holds no dataset of grey values"),
+    (two_datasets, "a.nxs", r"several datasets; choose one, as in a\.nxs::raw"),
+    (channels_first, "a.h5", r"data: has shape \(2, 5, 20, 24\); save one channel"),
+    (complex_dataset, "a.h5", "type complex64 are no grey values"),
+    (table, "a.h5", "are no grey values"),
+    (texts, "a.h5", "are no grey values"),
+    (empty_dataspace, "a.h5", "no grey values"),
+    (vast_hdf5, "a.h5", "promises 999700029999 bytes"),
+    (vast_chunk, "a.h5", "promises 1073741824 bytes"),
+    (flat_hdf5, "a.h5", "attribute affine_zyx cannot be inverted"),
+    (empty, "a.png", "0 bytes"),
+    (text, "a.png", "is no PNG image"),
+    (png_of_16_bit_colours, "a.png", "is a colour image"),
+    (vast_png, "a.png", "promises 2147483647 × 2147483647 pixels"),
+    (empty, "a.pt", "0 bytes"),
+    (text, "a.pt", "is no tensor that can be read safely"),
+    (half, "a.pt", "is no tensor that can be read safely"),
+    (pickle_with_code, "a.pt", "is no tensor that can be read safely"),
+    (dictionary, "a.pt", "is no tensor that can be read safely"),
+    (old_tensor, "a.pt", "is no tensor that can be read safely .*PyTorch 1.6"),
+    (packed_tensor, "a.pt", "is no tensor that can be read safely"),
+    (stack_of_tensors, "a.pt", r"tensor of shape \(5, 20, 24\); save one slice"),
+    (repeated_tensor, "a.pt", r"promises \(100000, 100000\) values"),
+    (complex_tensor, "a.pt", "complex64 are no grey values"),
 ]
 
 
@@ -297,9 +449,12 @@ def test_what_cannot_be_read_is_refused_in_one_quiet_sentence(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     recwarn: pytest.WarningsRecorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / name
+    monkeypatch.chdir(tmp_path)
     make(path)
+    left = sorted(tmp_path.iterdir())
     capfd.readouterr()
     caplog.clear()
     recwarn.clear()
@@ -317,6 +472,7 @@ def test_what_cannot_be_read_is_refused_in_one_quiet_sentence(
     assert not caplog.records
     assert not recwarn.list
     assert peak < 20e6
+    assert sorted(tmp_path.iterdir()) == left
 
 
 @contextmanager

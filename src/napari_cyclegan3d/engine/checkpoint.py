@@ -21,16 +21,18 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.cyclegan import NETWORKS, CycleGan, build_generators
+from napari_cyclegan3d.engine.cyclegan import build_generators
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.gan import Gan
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import (
     Generator,
-    PatchDiscriminator,
+    build_discriminator,
     measure_halo,
 )
 from napari_cyclegan3d.engine.settings import Settings
+from napari_cyclegan3d.engine.srgan import build_generator
 
 HEADER_KEY = "napari_cyclegan3d"
 Direction = Literal["a_to_b", "b_to_a"]
@@ -78,27 +80,48 @@ class ModelHeader(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained pair of generators, their discriminators and how to use them.
+    """Trained networks and how to use them.
 
     Attributes:
         header: Settings, intensity transforms, provenance.
         a_to_b: Generator from A to B.
-        b_to_a: Generator from B to A.
-        judge_a: Discriminator of A.
+        b_to_a: Generator from B to A; none in a model that only enlarges.
+        judge_a: Discriminator of A; none in such a model.
         judge_b: Discriminator of B.
         name: What the user calls the model.
     """
 
     header: ModelHeader
     a_to_b: Generator
-    b_to_a: Generator
-    judge_a: PatchDiscriminator
-    judge_b: PatchDiscriminator
+    b_to_a: Generator | None
+    judge_a: nn.Module | None
+    judge_b: nn.Module
     name: str = "model"
 
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks that there are, by name."""
+        found = {
+            "a_to_b": self.a_to_b,
+            "b_to_a": self.b_to_a,
+            "judge_a": self.judge_a,
+            "judge_b": self.judge_b,
+        }
+        return {name: net for name, net in found.items() if net is not None}
+
     def generator(self, direction: Direction) -> Generator:
-        """The generator of a direction."""
-        return self.a_to_b if direction == "a_to_b" else self.b_to_a
+        """The generator of a direction.
+
+        Raises:
+            InputError: The model only enlarges, and has none back.
+        """
+        network = self.a_to_b if direction == "a_to_b" else self.b_to_a
+        if network is None:
+            raise InputError(
+                f"{self.name}: has no generator from B to A (trained with method "
+                f"{self.header.config.method}); use direction a_to_b"
+            )
+        return network
 
     def scale(self, direction: Direction) -> Fraction:
         """Output size over input size per axis."""
@@ -107,22 +130,29 @@ class Model:
 
 
 def model_of(
-    gan: CycleGan, intensities: tuple[Intensity, Intensity], provenance: Provenance
+    gan: Gan, intensities: tuple[Intensity, Intensity], provenance: Provenance
 ) -> Model:
     """The model that a training has reached: its averaged generators."""
     header = ModelHeader(
         format=1,
         scale=gan.config.scale,
         receptive_field={
-            "a_to_b": measure_halo(gan.mean_a_to_b),
-            "b_to_a": measure_halo(gan.mean_b_to_a),
+            name: measure_halo(mean)
+            for name, mean in gan.means.items()
+            if name == "a_to_b" or name == "b_to_a"
         },
         intensity_a=intensities[0],
         intensity_b=intensities[1],
         provenance=provenance,
         config=gan.config,
     )
-    return Model(header, gan.mean_a_to_b, gan.mean_b_to_a, gan.judge_a, gan.judge_b)
+    return Model(
+        header,
+        gan.means["a_to_b"],
+        gan.means.get("b_to_a"),
+        gan.judges.get("judge_a"),
+        gan.judges["judge_b"],
+    )
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -133,8 +163,8 @@ def save_model(model: Model, path: Path) -> None:
     """
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous()
-        for name in NETWORKS
-        for key, tensor in getattr(model, name).state_dict().items()
+        for name, network in model.networks.items()
+        for key, tensor in network.state_dict().items()
     }
     content = save(tensors, metadata={HEADER_KEY: model.header.model_dump_json()})
     with atomic_path(path, len(content)) as temporary:
@@ -150,10 +180,10 @@ def load_model(path: Path | str) -> Model:
     """
     path = Path(path)
     header, tensors = _read_safetensors(path)
-    a_to_b, b_to_a = build_generators(header.config)
-    judges = [PatchDiscriminator(header.config.discriminator) for _ in "ab"]
-    networks: tuple[nn.Module, ...] = (a_to_b, b_to_a, *judges)
-    for name, network in zip(NETWORKS, networks, strict=True):
+    # without memory of their own: the settings of a stranger's file may be any
+    with torch.device("meta"):
+        model = _untrained(header, path.stem)
+    for name, network in model.networks.items():
         prefix = f"{name}."
         weights = {
             key.removeprefix(prefix): tensor
@@ -161,14 +191,24 @@ def load_model(path: Path | str) -> Model:
             if key.startswith(prefix)
         }
         try:
-            network.load_state_dict(weights)
+            network.load_state_dict(weights, assign=True)
         except RuntimeError:
             raise InputError(
                 f"{path}: the weights of {name} do not fit the settings in the file; "
                 "it is damaged or was changed by hand"
             ) from None
         network.eval().requires_grad_(False)
-    return Model(header, a_to_b, b_to_a, judges[0], judges[1], name=path.stem)
+    return model
+
+
+def _untrained(header: ModelHeader, name: str) -> Model:
+    """The networks that the settings describe."""
+    config = header.config
+    judge_b = build_discriminator(config.discriminator, config.dims, config.patch_b)
+    if config.method == "srgan":
+        return Model(header, build_generator(config), None, None, judge_b, name)
+    judge_a = build_discriminator(config.discriminator, config.dims, config.patch)
+    return Model(header, *build_generators(config), judge_a, judge_b, name)
 
 
 def _read_safetensors(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:

@@ -23,8 +23,8 @@ from napari_cyclegan3d.engine.sections import (
 )
 from napari_cyclegan3d.engine.settings import Settings
 
-# sides of inputs that are padded to less than a kernel are computed wrongly in bf16 by
-# PyTorch 2.13 on the CPU, hence every convolution of a discriminator gets 4 voxels
+# of 3D inputs narrower than the kernel PyTorch 2.13 computes wrong gradients in bf16
+# on the CPU, hence every convolution of a discriminator gets 4 voxels
 SMALLEST_INPUT = 4
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
@@ -104,6 +104,10 @@ class TrainConfig(Settings):
             raise ValueError(
                 "generator.kind srresnet with scale 1: it enlarges; use scale 2 or 4"
             )
+        if self.method == "srgan" and self.loss.paired == 0:
+            raise ValueError(
+                "loss.paired 0 with method srgan: nothing ties fake_b to B; use 1"
+            )
         if self.balance.enabled and self.method != "cyclegan":
             raise ValueError("balance.enabled: balances cyclegan only; switch it off")
         return self
@@ -147,12 +151,21 @@ class TrainConfig(Settings):
 
     @property
     def smallest_patch(self) -> int:
-        """Shortest side of a patch of A of which a discriminator can judge anything."""
+        """Shortest side of a patch of A that gives every convolution enough voxels."""
         judged = self.scale if self.method == "srgan" else 1  # srgan judges B only
-        side = self.patch_multiple
+        side = self._smallest_input
         while not _judges(self.discriminator, side * judged):
             side += self.patch_multiple
         return side
+
+    @property
+    def _smallest_input(self) -> int:
+        """Shortest side that leaves the generator's deepest layer a whole kernel."""
+        if self.dims == 3 and self.precision != "fp32":
+            deepest = {"unet_strided": 2}.get(self.generator.kind, 3)
+        else:  # reflection needs more than it pads by
+            deepest = 2 if self.generator.kind == "resnet" else 1
+        return self.patch_multiple * deepest
 
 
 def _judges(config: DiscriminatorConfig, side: int) -> bool:

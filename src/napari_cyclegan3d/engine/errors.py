@@ -1,4 +1,4 @@
-"""The two ways in which work is turned down, each with a sentence for the user."""
+"""The ways in which work is turned down, each with a sentence for the user."""
 
 
 class InputError(ValueError):
@@ -7,6 +7,10 @@ class InputError(ValueError):
     The message is one sentence for the person who brought the input: what was found,
     with its value, and what to do instead. Nothing has been changed when it is raised.
     """
+
+
+class DivergedError(InputError):
+    """The numbers of a training are no longer finite."""
 
 
 class MemoryShortageError(MemoryError):

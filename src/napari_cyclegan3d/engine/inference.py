@@ -1,37 +1,30 @@
 """Translating a volume of any size, tile by tile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
-from napari_cyclegan3d.engine.devices import choose_device
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
-from napari_cyclegan3d.engine.intensity import fit_intensity
-from napari_cyclegan3d.engine.networks import Generator, measure_halo
-from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.patches import slices_first
 from napari_cyclegan3d.engine.tiling import (
     AxisTile,
+    Reach,
     Tile,
-    TilePlan,
     output_region,
     output_shape,
-    plan_blend,
-    plan_exact,
-    read_reflected,
     round_up,
 )
+from napari_cyclegan3d.engine.translation import Translation
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Shape, Volume
 
-PROBE_STRIDES = 4
-SMALLEST_VOLUME = 2
+Axis = Literal["z", "y", "x"]
+T = TypeVar("T")
 
 
 class Sink(ArraySource, Protocol):
@@ -108,106 +101,106 @@ def enhance(
         MemoryShortageError: Not even the smallest tile fits the device.
     """
     config = config or EnhanceConfig()
-    job = _Job(volume, model, config)
+    turns = [_Turned(axis) for axis in _slice_axes(model, config)]
+    jobs = [
+        Translation(slices_first(volume, turned.axis), model, turned.settings(config))
+        for turned in turns
+    ]
+    shape = enhanced_shape(volume, model, config)
     if out is None:
-        out = np.zeros(job.shape, dtype=np.float32)
-    if tuple(out.shape) != job.shape:
+        out = np.zeros(shape, dtype=np.float32)
+    if tuple(out.shape) != shape:
         raise InputError(
-            f"the output has shape {tuple(out.shape)}; {volume.name} needs {job.shape}"
+            f"the output has shape {tuple(out.shape)}; {volume.name} needs {shape}"
         )
-    plan = job.plan
-    yield EnhanceStarted(job.shape, len(plan), job.mode, job.tile, job.reason)
-    if plan.blended:
-        yield from _run_blend(job, out)
-    else:
-        yield from _run_exact(job, out)
-    yield EnhanceDone(volume.resampled(out, job.scale))
+    first, tiles = jobs[0], sum(len(job.plan) for job in jobs)
+    tile = turns[0].back(first.tile)
+    yield EnhanceStarted(shape, tiles, first.mode, tile, first.reason)
+    done = 0
+    for number, (turned, job) in enumerate(zip(turns, jobs, strict=True), start=1):
+        sink = _TurnedSink(out, turned, number)
+        for event in (_run_blend if job.plan.blended else _run_exact)(job, sink):
+            if isinstance(event, TileDone):
+                done += 1
+                yield TileDone(done, tiles)
+            elif number == len(jobs):
+                yield RegionReady(turned.back(event.region))
+    yield EnhanceDone(volume.resampled(out, model.scale(config.direction)))
 
 
-class _Job:
-    """Everything that one call of `enhance` decides before the first tile."""
-
-    def __init__(self, volume: Volume, model: Model, config: EnhanceConfig) -> None:
-        if min(volume.shape) < SMALLEST_VOLUME:
+def _slice_axes(model: Model, config: EnhanceConfig) -> tuple[Axis, ...]:
+    """The axes across whose slices a 2D network runs; a 3D network takes z as it is."""
+    if model.header.config.dims == 3:
+        if config.slices != "trained":
             raise InputError(
-                f"{volume.name}: shape {volume.shape} is a single slice; the model is "
-                "3D and needs at least 2 slices per axis"
+                f"slices {config.slices}: {model.name} is a 3D model, which needs no "
+                "slices; leave out this setting"
             )
-        header, direction = model.header, config.direction
-        self.volume = volume
-        self.scale = model.scale(direction)
-        self.shape = output_shape(volume.shape, self.scale)
-        if min(self.shape) < 1:
-            raise InputError(
-                f"{volume.name}: shape {volume.shape} is too small to be reduced by "
-                f"{1 / self.scale}"
-            )
-        self.device, self.reason = choose_device(config.device)
-        # a copy would double the memory of large models; generators hold no state
-        self.network = model.generator(direction).to(self.device).eval()
-        self.fit_in, self.fit_out = (
-            (header.intensity_a, header.intensity_b)
-            if direction == "a_to_b"
-            else (header.intensity_b, header.intensity_a)
-        )
-        if header.config.intensity.scope == "volume":
-            self.fit_in = fit_intensity([volume], header.config.intensity)
-        else:  # only refuses volumes that show nothing
-            fit_intensity([volume], IntensityConfig(method="minmax"))
-        self.mode = config.mode
-        if self.mode == "auto":
-            self.mode = "blend" if self.network.tile_dependent else "exact"
-        self.halo = measure_halo(self.network)
-        self.tile = config.tile or self._largest_tile(config.memory_gb * 1e9)
-        self.plan = self._plan(config)
-
-    def _plan(self, config: EnhanceConfig) -> TilePlan:
-        stride = self.network.stride
-        if self.mode == "blend":
-            return plan_blend(self.volume.shape, self.tile, config.overlap, stride)
-        return plan_exact(self.volume.shape, self.tile, self.halo, stride)
-
-    def _largest_tile(self, memory: float) -> Shape:
-        """The largest cube whose work fits the memory, cut to the volume."""
-        voxels = memory / _bytes_per_voxel(self.network)
-        margin = sum(self.halo) if self.mode == "exact" else 0
-        stride = self.network.stride
-        side = int(voxels ** (1 / 3)) - margin
-        side = max(stride, side // stride * stride)
-        z, y, x = (min(side, round_up(n, stride)) for n in self.volume.shape)
-        return z, y, x
-
-    def compute(self, tile: Tile) -> NDArray[np.float32]:
-        """The network's output for what a tile reads, in grey values of the target."""
-        grey = read_reflected(self.volume, tile)
-        image = torch.from_numpy(self.fit_in.apply(grey))[None, None].to(self.device)
-        with torch.inference_mode():
-            channels = self.network.inputs
-            if channels > 1:  # the noise-free translation: noise depends on no tile
-                zeros = torch.zeros_like(image).expand(-1, channels - 1, -1, -1, -1)
-                image = torch.cat([image, zeros], 1)
-            out: Tensor = self.network(image)[0, 0]
-        result = self.fit_out.invert(out.float().cpu().numpy())
-        missing = ~np.isfinite(grey)
-        if missing.any():
-            result[_resized_mask(missing, self.scale)] = np.nan
-        return result
+        return ("z",)
+    if config.slices == "all":
+        return ("z", "y", "x")
+    if config.slices == "trained":
+        return (model.header.config.slice_axis,)
+    return (config.slices,)
 
 
-def _run_exact(job: _Job, out: Sink) -> Iterator[EnhanceEvent]:
+@dataclass(frozen=True)
+class _Turned:
+    """The way back from an order of axes with `axis` first."""
+
+    axis: Axis
+
+    @property
+    def place(self) -> int:
+        return "zyx".index(self.axis)
+
+    def back(self, turned: tuple[T, T, T]) -> tuple[T, T, T]:
+        first, *others = turned
+        others.insert(self.place, first)
+        return others[0], others[1], others[2]
+
+    def array(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.moveaxis(block, 0, self.place)
+
+    def settings(self, config: EnhanceConfig) -> EnhanceConfig:
+        """The settings for the turned volume."""
+        if config.tile is None:
+            return config
+        others = list(config.tile)
+        first = others.pop(self.place)
+        return config.model_copy(update={"tile": (first, *others)})
+
+
+@dataclass(frozen=True)
+class _TurnedSink:
+    """Takes turned blocks; of several passes, the mean comes out."""
+
+    out: Sink
+    turned: _Turned
+    number: int
+
+    def put(self, region: Region, block: NDArray[np.float32]) -> None:
+        place, voxels = self.turned.back(region), self.turned.array(block)
+        if self.number > 1:
+            before = np.asarray(self.out[place])
+            voxels = before + (voxels - before) / self.number
+        self.out[place] = voxels
+
+
+def _run_exact(job: Translation, out: _TurnedSink) -> Iterator[TileDone | RegionReady]:
     done = 0
     for _, tiles in job.plan.rows():
         for tile in tiles:
             for part in _compute_exact(job, tile):
                 region, block = part
-                out[region] = block
+                out.put(region, block)
                 yield RegionReady(region)
             done += 1
             yield TileDone(done, len(job.plan))
 
 
 def _compute_exact(
-    job: _Job, tile: Tile
+    job: Translation, tile: Tile
 ) -> Iterator[tuple[Region, NDArray[np.float32]]]:
     """A tile's kept part; split in halves for as long as the memory does not do."""
     region = output_region(tile, job.shape, job.scale)
@@ -216,7 +209,7 @@ def _compute_exact(
     try:
         result = job.compute(tile)
     except torch.OutOfMemoryError:
-        halves = _split(tile, job.network.stride, job.halo)
+        halves = _split(tile, job.reach)
         if halves is None:
             raise MemoryShortageError(
                 f"{job.device} has too little memory even for the smallest tile; close "
@@ -233,9 +226,13 @@ def _compute_exact(
     yield region, result[inner]
 
 
-def _split(tile: Tile, stride: int, halo: tuple[int, int]) -> tuple[Tile, Tile] | None:
+def _split(tile: Tile, reach: Sequence[Reach]) -> tuple[Tile, Tile] | None:
     sides = [axis.keep[1] - axis.keep[0] for axis in tile.axes]
-    longest = int(np.argmax(sides))
+    # in strides: slices of a 2D network part more easily than a slice does
+    longest = int(
+        np.argmax([side / one.stride for side, one in zip(sides, reach, strict=True)])
+    )
+    stride, halo = reach[longest].stride, reach[longest].halo
     if sides[longest] <= stride:
         return None
     start, stop = tile.axes[longest].keep
@@ -248,7 +245,7 @@ def _split(tile: Tile, stride: int, halo: tuple[int, int]) -> tuple[Tile, Tile] 
     return halves[0], halves[1]
 
 
-def _run_blend(job: _Job, out: Sink) -> Iterator[EnhanceEvent]:
+def _run_blend(job: Translation, out: _TurnedSink) -> Iterator[TileDone | RegionReady]:
     """Weighted sums in a buffer one layer of tiles deep; finished planes leave."""
     windows_z, windows_y, windows_x = job.plan.windows(job.scale)
     buffer: NDArray[np.float32] | None = None
@@ -276,11 +273,11 @@ def _run_blend(job: _Job, out: Sink) -> Iterator[EnhanceEvent]:
         )
         region = _planes(max(0, start), min(next_start, job.shape[0]), job.shape)
         if region is not None:
-            out[region] = buffer[region[0].start - start : region[0].stop - start]
+            out.put(region, buffer[region[0].start - start : region[0].stop - start])
             yield RegionReady(region)
 
 
-def _compute_blend(job: _Job, tile: Tile) -> NDArray[np.float32]:
+def _compute_blend(job: Translation, tile: Tile) -> NDArray[np.float32]:
     try:
         return job.compute(tile)
     except torch.OutOfMemoryError:
@@ -297,7 +294,10 @@ def _planes(start: int, stop: int, shape: Shape) -> Region | None:
 
 
 def _add(
-    buffer: NDArray[np.float32], result: NDArray[np.float32], tile: Tile, job: _Job
+    buffer: NDArray[np.float32],
+    result: NDArray[np.float32],
+    tile: Tile,
+    job: Translation,
 ) -> None:
     _, in_y, in_x = output_region(tile, job.shape, job.scale)
     start_y, start_x = (int(axis.keep[0] * job.scale) for axis in tile.axes[1:])
@@ -306,40 +306,3 @@ def _add(
         in_y.start - start_y : in_y.stop - start_y,
         in_x.start - start_x : in_x.stop - start_x,
     ]
-
-
-def _resized_mask(mask: NDArray[np.bool_], scale: Fraction) -> NDArray[np.bool_]:
-    if scale >= 1:
-        factor = int(scale)
-        return mask.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
-    step = scale.denominator
-    z, y, x = (n // step for n in mask.shape)
-    blocks = mask.reshape(z, step, y, step, x, step)
-    return np.asarray(blocks.any(axis=(1, 3, 5)))
-
-
-def _bytes_per_voxel(network: Generator) -> float:
-    """Memory for one input voxel: everything that the layers give out, in float32.
-
-    All of it is counted at once. The allocator frees some of it earlier, and needs
-    scratch space for the convolutions; the two are of one size.
-    """
-    total = 0
-
-    def count(_: nn.Module, __: Any, output: Tensor) -> None:
-        nonlocal total
-        total += output.numel() * output.element_size()
-
-    leaves = [m for m in network.modules() if not list(m.children())]
-    hooks = [module.register_forward_hook(count) for module in leaves]
-    side = PROBE_STRIDES * network.stride
-    device = next(network.parameters()).device
-    try:
-        with torch.inference_mode():
-            network(
-                torch.zeros((1, network.inputs, *(side,) * network.dims), device=device)
-            )
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return float(total / side**network.dims)

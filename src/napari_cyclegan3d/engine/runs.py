@@ -1,7 +1,8 @@
 """The folder that holds everything one training produced.
 
-config.yaml, metrics.csv (one line a step), log.txt, model.safetensors, checkpoints/
-(numbered states, the oldest removed) and previews/ (pictures, drawn by the caller).
+config.yaml, metrics.csv (one line a step), validation.csv, log.txt, model.safetensors,
+best/ (the models of the best validations), checkpoints/ (numbered states, the oldest
+removed) and previews/ (pictures, drawn by the caller).
 """
 
 import csv
@@ -17,8 +18,10 @@ from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.settings import load_yaml, parse, to_yaml
 
 # may differ when a run is continued; all else would make it another run
-CHANGEABLE = {"steps", "device", "preview_every", "checkpoint_every", "keep"}
+CHANGEABLE = {"steps", "device", "preview_every", "checkpoint_every", "keep", "record"}
 STATE_NAME = re.compile(r"state_(\d{8})\.pt")
+BEST_NAME = re.compile(r"step_(\d{8})\.safetensors")
+TABLES = ("metrics.csv", "validation.csv")
 
 
 class RunFolder:
@@ -30,7 +33,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._metrics: TextIO | None = None
+        self._tables: dict[str, TextIO] = {}
 
     @property
     def model_path(self) -> Path:
@@ -44,10 +47,15 @@ class RunFolder:
 
     def states(self) -> list[Path]:
         """Saved states, oldest first."""
-        folder = self.path / "checkpoints"
-        if not folder.is_dir():
-            return []
-        return sorted(p for p in folder.iterdir() if STATE_NAME.fullmatch(p.name))
+        return _numbered(self.path / "checkpoints", STATE_NAME)
+
+    def best_models(self) -> list[Path]:
+        """The models of the best validations, oldest first."""
+        return _numbered(self.path / "best", BEST_NAME)
+
+    def best_path(self, step: int) -> Path:
+        """Where the model of a good validation at `step` goes."""
+        return self.path / "best" / f"step_{step:08d}.safetensors"
 
     def config(self) -> TrainConfig:
         """The settings that the run was started with.
@@ -109,22 +117,40 @@ class RunFolder:
         try:
             self.previews.mkdir(parents=True, exist_ok=True)
             (self.path / "checkpoints").mkdir(exist_ok=True)
+            (self.path / "best").mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot be made ({error.strerror}); choose another folder"
             ) from None
-        metrics = self.path / "metrics.csv"
-        if metrics.exists():
-            _drop_later_rows(metrics, steps_done)
         with atomic_path(self.path / "config.yaml") as temporary:
             temporary.write_text(to_yaml(config), encoding="utf-8")
-        self._metrics = metrics.open("a", newline="", encoding="utf-8")
+        self.rewind(steps_done)
+
+    def rewind(self, steps_done: int) -> None:
+        """Drop what was written of later steps: they will be trained again."""
+        self.close()
+        for name in TABLES:
+            path = self.path / name
+            if path.exists():
+                _drop_later_rows(path, steps_done)
+            self._tables[name] = path.open("a", newline="", encoding="utf-8")
+        for path in [*self.states(), *self.best_models()]:
+            if _number(path) > steps_done:
+                path.unlink()
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.csv (the first also writes the names)."""
-        assert self._metrics is not None
-        writer = csv.writer(self._metrics, lineterminator="\n")
-        if self._metrics.tell() == 0:
+        self._add("metrics.csv", step, values)
+
+    def add_validation(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line to validation.csv (the first also writes the names)."""
+        self._add("validation.csv", step, values)
+        self._tables["validation.csv"].flush()
+
+    def _add(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        table = self._tables[name]
+        writer = csv.writer(table, lineterminator="\n")
+        if table.tell() == 0:
             writer.writerow(["step", *values])
         writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
 
@@ -139,8 +165,8 @@ class RunFolder:
         Raises:
             InputError: The file could not be written.
         """
-        if self._metrics is not None:
-            self._metrics.flush()
+        for table in self._tables.values():
+            table.flush()
         path = self.path / "checkpoints" / f"state_{step:08d}.pt"
         save_state(state, path)
         for old in self.states()[:-keep]:
@@ -149,9 +175,18 @@ class RunFolder:
 
     def close(self) -> None:
         """Close what is open; the folder can be opened again."""
-        if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
+        while self._tables:
+            self._tables.popitem()[1].close()
+
+
+def _numbered(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
 
 
 def _drop_later_rows(metrics: Path, steps_done: int) -> None:

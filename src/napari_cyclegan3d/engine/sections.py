@@ -17,7 +17,7 @@ Width = Annotated[int, Field(ge=2, le=1024)]
 Stride = Annotated[int, Field(ge=1, le=2)]
 
 # what a term of an image loss looks like: kind, channels if not all, weight if not 1
-TERM = r"(l1|mse|gradient|tv|ssim|fsc)(\[\d+(\+\d+)*\])?(\*(\d+\.?\d*|\.\d+)(e-?\d+)?)?"
+TERM = r"(l1|mse|gradient|tv|ssim|fsc)(\[\d+(\+\d+)*\])?(\*(\d+\.?\d*|\.\d+)(e-?\d)?)?"
 Term = Annotated[str, StringConstraints(strip_whitespace=True, pattern=f"^{TERM}$")]
 Terms = Annotated[tuple[Term, ...], Field(min_length=1)]
 TERM_HELP = "Terms l1, mse, gradient, tv, ssim, fsc, with weights as in l1,ssim*0.5."
@@ -59,7 +59,9 @@ class GeneratorConfig(Settings):
         "the encoder has.",
     )
     bias: bool = Field(
-        True, description="Biases in the normalised convolutions of unet_strided."
+        True,
+        description="Biases in all convolutions of unet_strided; the last always has "
+        "one.",
     )
     upsampler: Upsampler = Field(
         "subpixel",
@@ -110,7 +112,9 @@ class DiscriminatorConfig(Settings):
     )
     norm: Norm = Field("affine", description="Normalisation inside the discriminators.")
     bias: bool = Field(
-        False, description="patch: biases in the normalised convolutions as well."
+        False,
+        description="patch: biases in the normalised convolutions as well; the "
+        "first and the last always have one.",
     )
     slope: float = Field(0.2, ge=0, lt=1, description="Slope of the leaky ReLUs.")
     head: Literal["pool", "dense"] = Field(
@@ -219,6 +223,12 @@ class LossConfig(Settings):
                 raise ValueError(
                     f"loss.{name} ({low:g}, {high:g}): the lower limit comes first"
                 )
+        low, high = self.label_fake[0], self.label_real[1]
+        if self.adversarial == "bce" and (low < 0 or high > 1):
+            raise ValueError(
+                f"labels from {low:g} to {high:g} with bce: cross-entropy has no "
+                "minimum beyond 0 and 1; stay within, or use lsgan"
+            )
         if self.label_fake[1] >= self.label_real[0]:
             raise ValueError(
                 f"loss.label_fake up to {self.label_fake[1]:g} reaches label_real from "
@@ -374,7 +384,8 @@ class AugmentConfig(Settings):
         0.0,
         ge=0,
         le=2,
-        description="Add Gaussian noise of up to this deviation (normalised units).",
+        description="Add Gaussian noise of up to this deviation to patches of A "
+        "(normalised units).",
     )
 
 
@@ -385,7 +396,10 @@ class DegradeConfig(Settings):
         1.0, ge=0, le=10, description="Gaussian blur before reduction (voxels of B)."
     )
     noise: float = Field(
-        0.0, ge=0, le=2, description="Noise after reduction (deviations of B)."
+        0.0,
+        ge=0,
+        le=2,
+        description="Noise after reduction (deviations of the B volume).",
     )
 
 

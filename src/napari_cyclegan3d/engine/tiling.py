@@ -12,7 +12,7 @@ windows are normalised from the grid, so that no volume of weights is needed.
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,6 +22,20 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
 Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a network sees along one axis, in voxels of its input.
+
+    Attributes:
+        stride: It takes sides that are multiples of this.
+        halo: Voxels before and after a stride-aligned core that matter to the core;
+            (0, 0) across slices that are translated one by one.
+    """
+
+    stride: int
+    halo: Span
 
 
 @dataclass(frozen=True)
@@ -82,30 +96,32 @@ class TilePlan:
         return tuple(_axis_windows(tiles, scale) for tiles in self.grid)
 
 
-def plan_exact(shape: Shape, tile: Shape, halo: Span, stride: int) -> TilePlan:
+def plan_exact(shape: Shape, tile: Shape, reach: Sequence[Reach]) -> TilePlan:
     """Tiles whose cores cover the volume once.
 
     Args:
         shape: Voxels of the volume (z, y, x).
         tile: Voxels of a core; rounded up to multiples of the stride.
-        halo: Voxels read before and after a core; multiples of the stride.
-        stride: The network takes sides that are multiples of this.
+        reach: How the network sees along z, y and x.
     """
-
-    def axis(size: int, core: int) -> tuple[AxisTile, ...]:
-        core = min(round_up(core, stride), round_up(size, stride))
-        starts = range(0, size, core)
-        stops = [min(start + core, round_up(size, stride)) for start in starts]
-        return tuple(
-            AxisTile((start - halo[0], stop + halo[1]), (start, stop))
-            for start, stop in zip(starts, stops, strict=True)
-        )
-
-    z, y, x = (axis(n, t) for n, t in zip(shape, tile, strict=True))
+    z, y, x = (_cores(*one) for one in zip(shape, tile, reach, strict=True))
     return TilePlan(shape, (z, y, x), blended=False)
 
 
-def plan_blend(shape: Shape, tile: Shape, overlap: float, stride: int) -> TilePlan:
+def _cores(size: int, core: int, reach: Reach) -> tuple[AxisTile, ...]:
+    stride, (before, after) = reach.stride, reach.halo
+    core = min(round_up(core, stride), round_up(size, stride))
+    starts = range(0, size, core)
+    stops = [min(start + core, round_up(size, stride)) for start in starts]
+    return tuple(
+        AxisTile((start - before, stop + after), (start, stop))
+        for start, stop in zip(starts, stops, strict=True)
+    )
+
+
+def plan_blend(
+    shape: Shape, tile: Shape, overlap: float, reach: Sequence[Reach]
+) -> TilePlan:
     """Tiles that overlap by a share of their side, and stick out of the volume.
 
     They start half an overlap before the volume, so that the border, too, is seen away
@@ -115,10 +131,14 @@ def plan_blend(shape: Shape, tile: Shape, overlap: float, stride: int) -> TilePl
         shape: Voxels of the volume (z, y, x).
         tile: Voxels of a tile; rounded up to multiples of the stride, two at least.
         overlap: Share of a tile's side, in (0, 1).
-        stride: The network takes sides that are multiples of this.
+        reach: How the network sees along z, y and x; an axis without a halo needs no
+            overlap.
     """
 
-    def axis(size: int, side: int) -> tuple[AxisTile, ...]:
+    def axis(size: int, side: int, reach: Reach) -> tuple[AxisTile, ...]:
+        if reach.halo == (0, 0):
+            return _cores(size, side, reach)
+        stride = reach.stride
         # wider than this, one tile covers the volume and its margins
         widest = round_up(math.ceil((size + 3 * stride) / (1 - overlap)), stride)
         side = max(min(round_up(side, stride), widest), 2 * stride)
@@ -128,7 +148,7 @@ def plan_blend(shape: Shape, tile: Shape, overlap: float, stride: int) -> TilePl
         starts = range(-margin, max(size + margin - shared, 1 - margin), advance)
         return tuple(AxisTile((s, s + side), (s, s + side)) for s in starts)
 
-    z, y, x = (axis(n, t) for n, t in zip(shape, tile, strict=True))
+    z, y, x = (axis(*one) for one in zip(shape, tile, reach, strict=True))
     return TilePlan(shape, (z, y, x), blended=True)
 
 

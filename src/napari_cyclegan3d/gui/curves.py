@@ -1,30 +1,49 @@
-"""Live loss curves."""
+"""Live curves: losses, how well the discriminators judge, and validation scores."""
 
+import math
+from array import array
+from bisect import bisect_right
 from collections.abc import Mapping
 
 from qtpy.QtCore import QTimer  # before pyqtgraph, which else picks a binding itself
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+import numpy as np  # isort: skip
 import pyqtgraph as pg  # isort: skip
 
 REDRAW_MS = 250
 COLOURS = ("#4c9be8", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#edc948", "#9c9c9c")
 SMOOTHING = 0.9
-HEIGHT = 190
+HEIGHT = 160
+LEGEND = (0, 0, 0, 150)
+SHARE, CONTRAST = "_seen_real", "contrast_"
 
 
-class LossCurves(QWidget):
-    """Curves of the terms of the objective, smoothed, redrawn a few times a second."""
+class Curves(QWidget):
+    """Curves over the steps, redrawn a few times a second.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Args:
+        smoothing: Weight of what was before, 0 to 1; 0: as measured, with points.
+        rising: The curves end at the top, hence their names are at the bottom.
+        parent: Parent widget.
+    """
+
+    def __init__(
+        self, smoothing: float, *, rising: bool, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._steps: list[int] = []
-        self._smooth: dict[str, list[float]] = {}
+        self._smoothing = smoothing
+        self._points: dict[str, tuple[array[float], array[float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
         self.plot = pg.PlotWidget()
         self.plot.setFixedHeight(HEIGHT)
         self.plot.setLabel("bottom", "step")
-        self.plot.addLegend(offset=(-1, 1), labelTextSize="7pt", colCount=2)
+        self.plot.addLegend(
+            offset=(-1, -1 if rising else 1),
+            labelTextSize="7pt",
+            colCount=2,
+            brush=LEGEND,
+        )
         self.plot.showGrid(x=True, y=True, alpha=0.2)
         self._timer = QTimer(self)
         self._timer.setInterval(REDRAW_MS)
@@ -38,25 +57,91 @@ class LossCurves(QWidget):
 
     def clear(self) -> None:
         """Forget all curves."""
-        self._steps.clear()
-        self._smooth.clear()
+        self._points.clear()
         self._curves.clear()
         self.plot.clear()
 
-    def add(self, step: int, terms: Mapping[str, float]) -> None:
-        """Append a step; it is drawn at the next redraw."""
-        self._steps.append(step)
-        for name, value in terms.items():
-            values = self._smooth.setdefault(name, [])
-            last = values[-1] if values else value
-            values.append(SMOOTHING * last + (1 - SMOOTHING) * value)
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Append a point to each curve that is named and has a finite value."""
+        for name, value in values.items():
+            if not math.isfinite(value):
+                continue
+            steps, smooth = self._points.setdefault(name, (array("d"), array("d")))
+            last = smooth[-1] if smooth else value
+            steps.append(step)
+            smooth.append(self._smoothing * last + (1 - self._smoothing) * value)
         if not self._timer.isActive():
             self._timer.start()
 
+    def rewind(self, step: int) -> None:
+        """Forget what came after a step to which the training goes back."""
+        for points in self._points.values():
+            kept = bisect_right(points[0], step)
+            for values in points:
+                del values[kept:]
+
     def redraw(self) -> None:
         """Draw what has been added."""
-        for index, (name, values) in enumerate(self._smooth.items()):
+        for index, (name, (steps, values)) in enumerate(self._points.items()):
             if name not in self._curves:
                 pen = pg.mkPen(COLOURS[index % len(COLOURS)], width=2)
-                self._curves[name] = self.plot.plot(name=name, pen=pen)
-            self._curves[name].setData(self._steps, values)
+                symbol = None if self._smoothing else "o"
+                self._curves[name] = self.plot.plot(
+                    name=name, pen=pen, symbol=symbol, symbolSize=5
+                )
+            # copies: a list that numpy looks into cannot grow
+            self._curves[name].setData(np.array(steps), np.array(values))
+
+
+class TrainingCurves(QTabWidget):
+    """Losses; accuracy of the discriminators and contrasts; scores."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.losses = Curves(SMOOTHING, rising=False)
+        self.shares = Curves(SMOOTHING, rising=True)
+        self.shares.plot.setYRange(-1, 1)
+        self.scores = Curves(0, rising=True)
+        self.addTab(self.losses, "Losses")
+        self.addTab(self.shares, "Discriminators")
+        self.addTab(self.scores, "Scores")
+        self.setTabToolTip(
+            1,
+            "<qt>accuracy: share of patches that a discriminator takes for what they "
+            "are; 0.5 is guessing. contrast: correlation of the fake with its source; "
+            "below 0 it is inverted.</qt>",
+        )
+        self.setTabToolTip(2, "<qt>On volumes that are not trained on.</qt>")
+
+    def clear(self) -> None:
+        """Forget all curves."""
+        for curves in (self.losses, self.shares, self.scores):
+            curves.clear()
+
+    def rewind(self, step: int) -> None:
+        """Forget what came after a step to which the training goes back."""
+        for curves in (self.losses, self.shares, self.scores):
+            curves.rewind(step)
+
+    def add_terms(self, step: int, terms: Mapping[str, float]) -> None:
+        """Append the terms of a step, each to the plot where it belongs."""
+        contrasts = {k: v for k, v in terms.items() if k.startswith(CONTRAST)}
+        self.shares.add(step, {**accuracies(terms), **contrasts})
+        self.losses.add(
+            step,
+            {
+                name: value
+                for name, value in terms.items()
+                if name not in contrasts and not name.endswith(SHARE)
+            },
+        )
+
+
+def accuracies(terms: Mapping[str, float]) -> dict[str, float]:
+    """Share of real and fake patches that each discriminator recognises, 0 to 1."""
+    found = {}
+    for domain in "ab":
+        real, fake = (terms.get(f"{k}_{domain}{SHARE}") for k in ("real", "fake"))
+        if real is not None and fake is not None:
+            found[f"accuracy_{domain}"] = (real + 1 - fake) / 2
+    return found

@@ -1,5 +1,6 @@
 """The volumes of one domain: layers and files."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,11 +21,14 @@ from qtpy.QtWidgets import (
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.layers import to_volume
+from napari_cyclegan3d.io.dataset_json import Part
+from napari_cyclegan3d.io.domains import open_domain
 
 if TYPE_CHECKING:
     from magicgui.widgets.bases import CategoricalWidget
 
-FILES = "Volumes (*.tif *.tiff *.nii *.nii.gz);;All files (*)"
+SUFFIXES = (*io.READABLE_SUFFIXES, ".json")
+FILES = f"Volumes ({' '.join(f'*{suffix}' for suffix in SUFFIXES)});;All files (*)"
 VISIBLE_ROWS = 4
 
 
@@ -33,13 +37,20 @@ class DomainList(QGroupBox):
 
     Args:
         title: Shown above the list.
+        part: Which part of a file that lists a data set is meant.
         parent: Parent widget.
     """
 
     changed = Signal()
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        part: Part = "train",
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(title, parent)
+        self._part = part
         self._items: list[Image | Path] = []
         self._list = QListWidget()
         self._list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
@@ -50,7 +61,7 @@ class DomainList(QGroupBox):
         )
         add_layer = QPushButton("Add layer")
         add_files = QPushButton("Add files…")
-        add_folder = QPushButton("Add slice folder…")
+        add_folder = QPushButton("Add folder…")
         remove = QPushButton("Remove")
 
         layers = QHBoxLayout()
@@ -75,10 +86,16 @@ class DomainList(QGroupBox):
         Raises:
             InputError: One of them cannot be used.
         """
-        return [
-            to_volume(item) if isinstance(item, Image) else io.read(item)
-            for item in self._items
-        ]
+        volumes: list[Volume] = []
+        # neighbouring files together: single slices of one folder are one volume
+        for are_layers, items in groupby(
+            self._items, lambda item: isinstance(item, Image)
+        ):
+            if are_layers:
+                volumes += map(to_volume, items)
+            else:
+                volumes += open_domain([str(item) for item in items], self._part)
+        return volumes
 
     def set_value(self, items: list[Image | Path]) -> None:
         """Show these layers and files."""
@@ -112,7 +129,9 @@ class DomainList(QGroupBox):
             self.add(Path(name))
 
     def _add_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Add a folder of slices")
+        name = QFileDialog.getExistingDirectory(
+            self, "Add a folder of slices or volumes"
+        )
         if name:
             self.add(Path(name))
 

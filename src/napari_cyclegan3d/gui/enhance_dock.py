@@ -11,12 +11,10 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +30,7 @@ from napari_cyclegan3d.engine.inference import (
 )
 from napari_cyclegan3d.gui.forms import SettingsForm
 from napari_cyclegan3d.gui.layers import result_layer_data, to_volume
+from napari_cyclegan3d.gui.parts import scrolled
 from napari_cyclegan3d.gui.worker import EngineWorker, start_engine, tells_closed_dock
 
 if TYPE_CHECKING:
@@ -71,15 +70,11 @@ class EnhanceDock(QWidget):
         self.enhance_button = QPushButton("Enhance")
         self.cancel_button = QPushButton("Cancel")
 
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(self._page())
         buttons = QHBoxLayout()
         buttons.addWidget(self.enhance_button)
         buttons.addWidget(self.cancel_button)
         layout = QVBoxLayout(self)
-        layout.addWidget(area, stretch=1)
+        layout.addWidget(scrolled(self._page()), stretch=1)
         layout.addWidget(self.status)
         layout.addWidget(self.progress)
         layout.addLayout(buttons)
@@ -208,10 +203,12 @@ def _card(model: Model, layer: Image | None) -> str:
     origin = model.header.provenance
     size_a = _spacing(origin.spacing_a, origin.unit_a)
     size_b = _spacing(origin.spacing_b, origin.unit_b)
+    config = model.header.config
     lines = [
-        escape(f"A: {', '.join(origin.volumes_a)} ({size_a})"),
+        escape(f"A: {', '.join(origin.volumes_a) or 'made from B'} ({size_a})"),
         escape(f"B: {', '.join(origin.volumes_b)} ({size_b})"),
         f"{origin.steps} steps, scale {model.header.scale}x",
+        f"{config.method}, {config.dims}D {config.generator.kind}",
     ]
     if layer is not None and layer.ndim == 3:
         known = origin.unit_a != "pixel" and str(layer.units[-1]) == origin.unit_a

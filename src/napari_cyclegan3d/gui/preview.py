@@ -1,4 +1,4 @@
-"""The live preview: both cycles of one fixed pair of patches, slice by slice."""
+"""The live preview: one fixed pair of patches and what becomes of it, by slices."""
 
 from collections.abc import Mapping
 
@@ -11,15 +11,17 @@ from superqt import QLabeledSlider
 import pyqtgraph as pg  # isort: skip
 
 ROWS = (("real_a", "fake_b", "cyclic_a"), ("real_b", "fake_a", "cyclic_b"))
-HEIGHT = 260
+ENLARGEMENT = (("real_a", "fake_b", "real_b"),)
+HEIGHT = 230
 CONTRAST = (0.5, 99.5)
 
 
 class CyclePreview(QWidget):
     """real_a → fake_b → cyclic_a over real_b → fake_a → cyclic_b.
 
-    All six have one contrast, zoom and slice. Images of different size are shown at the
-    same size, so that the same place is under the same pixel.
+    Without cycles: real_a → fake_b beside real_b. All images have one contrast, zoom
+    and slice. Images of different size are shown at the same size, so that the same
+    place is under the same pixel.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -32,15 +34,17 @@ class CyclePreview(QWidget):
         self.slider = QLabeledSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 0)
         self.slider.setToolTip("slice along z")
-        row = QHBoxLayout()
+        self._slices = QWidget()
+        row = QHBoxLayout(self._slices)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("z slice"))
         row.addWidget(self.slider, stretch=1)
-        self._make_views()
+        self._make_views(ROWS)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.canvas, stretch=1)
-        layout.addLayout(row)
+        layout.addWidget(self._slices)
 
         self.slider.valueChanged.connect(self._show_slice)
 
@@ -51,22 +55,32 @@ class CyclePreview(QWidget):
             item.clear()
 
     def set_images(self, images: Mapping[str, NDArray[np.float32]]) -> None:
-        """Show six volumes (z, y, x), in normalised intensities."""
-        depth = max(image.shape[0] for image in images.values())
-        first, self.images = not self.images, images
+        """Show volumes (z, y, x), or slices (rows, columns), in normalised intensities.
+
+        Args:
+            images: By name; those of both cycles, or real_a, fake_b and real_b.
+        """
+        volumes = {name: _as_volume(image) for name, image in images.items()}
+        if volumes.keys() != self._items.keys():
+            self._make_views(ROWS if "cyclic_a" in volumes else ENLARGEMENT)
+        first, self.images = not self.images, volumes
         if self._levels is None:
-            reals = np.concatenate([images["real_a"].ravel(), images["real_b"].ravel()])
+            reals = np.concatenate([volumes[k].ravel() for k in ("real_a", "real_b")])
             low, high = np.percentile(reals, CONTRAST)
             self._levels = (float(low), float(high))
+        depth = max(image.shape[0] for image in volumes.values())
         self.slider.setRange(0, depth - 1)
+        self._slices.setVisible(depth > 1)
         if first:
             self.slider.setValue(depth // 2)
-            height, width = max(image.shape[1:] for image in images.values())
+            height, width = max(image.shape[1:] for image in volumes.values())
             self._view.setRange(xRange=(0, width), yRange=(0, height), padding=0)
         self._show_slice()
 
-    def _make_views(self) -> None:
-        for row, names in enumerate(ROWS):
+    def _make_views(self, rows: tuple[tuple[str, ...], ...]) -> None:
+        self.canvas.clear()
+        self._items = {}
+        for row, names in enumerate(rows):
             for column, name in enumerate(names):
                 title = name.replace("_", " ")
                 self.canvas.addLabel(title, row=2 * row, col=column, size="8pt")
@@ -75,12 +89,12 @@ class CyclePreview(QWidget):
                 view.invertY()
                 item = pg.ImageItem(axisOrder="row-major")
                 view.addItem(item)
-                self._items[name] = item
-                if name == ROWS[0][0]:
+                if not self._items:
                     self._view = view
                 else:
                     view.setXLink(self._view)
                     view.setYLink(self._view)
+                self._items[name] = item
 
     def _show_slice(self) -> None:
         if not self.images:
@@ -91,3 +105,7 @@ class CyclePreview(QWidget):
             index = self.slider.value() * image.shape[0] // depth
             self._items[name].setImage(image[index], levels=self._levels)
             self._items[name].setRect(0, 0, width, height)
+
+
+def _as_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return image[None] if image.ndim == 2 else image

@@ -1,45 +1,41 @@
 """The Train dock: domains, settings, and a training to watch, pause and stop."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from magicgui.types import FileDialogMode
-from magicgui.widgets import FileEdit
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
-    QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.training import (
+    Balanced,
     CheckpointSaved,
-    Domains,
-    PreviewReady,
     Started,
     StepDone,
     TrainingDone,
+    Validated,
+    Warned,
     train,
 )
-from napari_cyclegan3d.gui.curves import LossCurves
-from napari_cyclegan3d.gui.domain_list import DomainList
-from napari_cyclegan3d.gui.forms import SettingsForm
-from napari_cyclegan3d.gui.preview import CyclePreview
+from napari_cyclegan3d.gui.data_page import DataPage
+from napari_cyclegan3d.gui.parts import scrolled
+from napari_cyclegan3d.gui.progress_page import ProgressPage, score_line
+from napari_cyclegan3d.gui.settings_page import SettingsPage
 from napari_cyclegan3d.gui.worker import EngineWorker, start_engine, tells_closed_dock
-from napari_cyclegan3d.io.pictures import write_preview
+from napari_cyclegan3d.io.journal import Journal
 
 if TYPE_CHECKING:
     import napari
@@ -69,14 +65,10 @@ class TrainDock(QWidget):
         self.state = State.IDLE
         self.worker: EngineWorker | None = None
         self._error: str | None = None
+        self._noticed = ""  # the last score or change, shown below the step
         self._run_path = _free_run_folder()
-        self.domain_a = DomainList("Domain A: what you have (fast, noisy, coarse)")
-        self.domain_b = DomainList("Domain B: what you want (slow, clean, fine)")
-        self.run_folder = FileEdit(
-            mode=FileDialogMode.EXISTING_DIRECTORY, value=self._run_path
-        )
-        self.form = SettingsForm(TrainConfig)
-        self.curves, self.preview = LossCurves(), CyclePreview()
+        self.data, self.settings = DataPage(self._run_path), SettingsPage()
+        self.progress_page = ProgressPage()
         self.status = QLabel("Add volumes to both domains, then start.")
         self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setWordWrap(True)
@@ -87,9 +79,9 @@ class TrainDock(QWidget):
         self.stop_button = QPushButton("Stop")
 
         self.tabs = QTabWidget()
-        self.tabs.addTab(_scrolled(self._data_page()), "Data")
-        self.tabs.addTab(_scrolled(self.form), "Settings")
-        self.tabs.addTab(_scrolled(self._progress_page()), "Progress")
+        self.tabs.addTab(scrolled(self.data), "Data")
+        self.tabs.addTab(scrolled(self.settings), "Settings")
+        self.tabs.addTab(scrolled(self.progress_page), "Progress")
         buttons = QHBoxLayout()
         for button in self._buttons():
             buttons.addWidget(button)
@@ -103,33 +95,35 @@ class TrainDock(QWidget):
         self.pause_button.clicked.connect(self.pause)
         self.resume_button.clicked.connect(self.resume)
         self.stop_button.clicked.connect(self.stop)
-        self.run_folder.changed.connect(self._show_run)
+        self.data.run_folder.changed.connect(self._show_run)
         self._set_state(State.IDLE)
 
     @property
     def run_path(self) -> Path:
         """The folder that the training writes to."""
-        return Path(str(self.run_folder.value))
+        return self.data.run_path
 
     def reset_choices(self, _: object = None) -> None:
         """Offer the layers that there are now; napari calls it when they change."""
-        self.domain_a.layer_choice.reset_choices()
-        self.domain_b.layer_choice.reset_choices()
+        self.data.reset_choices()
 
     def start(self, *, resume: bool) -> None:
         """Train with what is set, or say why that is not possible."""
         try:
-            config = cast(TrainConfig, self.form.value())
-            domains = Domains(self.domain_a.value(), self.domain_b.value())
+            config = self.settings.value()
+            domains, left_out = self.data.domains()
+            journal = Journal(self.run_path, config.record)
         except InputError as error:
             self._refuse(str(error))
             return
-        self._error, self._run_path = None, self.run_path
-        if not resume:
-            self.curves.clear()
-        self.preview.clear()
+        if not resume or self.run_path != self._run_path:
+            self.progress_page.clear()
+        self._error, self._noticed, self._run_path = None, "", self.run_path
+        for message in left_out:
+            self._on_event(Warned(message))
+        events = train(config, domains, self._run_path, resume=resume)
         self.worker = start_engine(
-            train(config, domains, self._run_path, resume=resume),
+            _recorded(events, journal),
             self._on_event,
             self._on_error,
             self._on_finished,
@@ -171,7 +165,7 @@ class TrainDock(QWidget):
         if not run.states():
             return
         try:
-            self.form.set_value(run.config())
+            self.settings.show_run(self.run_path.name, run.config())
         except InputError as error:
             self._refuse(str(error))
             return
@@ -181,6 +175,7 @@ class TrainDock(QWidget):
         )
 
     def _on_event(self, event: object) -> None:
+        self.progress_page.show_event(event)
         match event:
             case Started():
                 self.progress.setRange(0, event.steps)
@@ -188,20 +183,16 @@ class TrainDock(QWidget):
                 self.status.setText(f"Training on {event.device}")
             case StepDone():
                 self.progress.setValue(event.step)
-                self.curves.add(event.step, event.terms)
                 if self.state is State.RUNNING:
-                    self.status.setText(_step_line(event))
-            case PreviewReady():
-                self.preview.set_images(event.images)
-                self._save_preview(event.step, event.images)
+                    self.status.setText(f"{_step_line(event)}\n{self._noticed}".strip())
+            case Validated():
+                self._noticed = score_line(event)
+            case Balanced():
+                self._noticed = f"Step {event.step}: {event.reason}"
+            case Warned():
+                show_warning(event.message)
             case CheckpointSaved() | TrainingDone():
                 self.status.setText(f"Step {event.step}: saved {event.model}")
-
-    def _save_preview(self, step: int, images: Mapping[str, Any]) -> None:
-        try:
-            write_preview(self._run_path, step, images)
-        except InputError as error:
-            self._refuse(str(error))
 
     def _on_error(self, message: str) -> None:
         self._error = message
@@ -228,9 +219,8 @@ class TrainDock(QWidget):
         stopped_run = idle and bool(RunFolder(self.run_path).states())
         self.resume_button.setEnabled(paused or stopped_run)
         self.stop_button.setEnabled(state is State.RUNNING or paused)
-        self.form.setEnabled(idle)
-        for part in (self.domain_a, self.domain_b, self.run_folder.native):
-            part.setEnabled(idle)
+        self.data.setEnabled(idle)
+        self.settings.setEnabled(idle)
         if paused:
             self.status.setText("Paused")
 
@@ -242,23 +232,17 @@ class TrainDock(QWidget):
             self.stop_button,
         )
 
-    def _data_page(self) -> QWidget:
-        page = QWidget()
-        layout = QVBoxLayout(page)
-        layout.addWidget(self.domain_a)
-        layout.addWidget(self.domain_b)
-        folder = QFormLayout()
-        folder.addRow("Run folder", self.run_folder.native)
-        layout.addLayout(folder)
-        layout.addStretch()
-        return page
 
-    def _progress_page(self) -> QWidget:
-        page = QWidget()
-        layout = QVBoxLayout(page)
-        layout.addWidget(self.curves)
-        layout.addWidget(self.preview, stretch=1)
-        return page
+def _recorded(events: Iterator[Any], journal: Journal) -> Iterator[Any]:
+    """The events, each written down before it is handed on; runs with the training."""
+    engine = cast("Generator[Any, None, None]", events)
+    with closing(journal), closing(engine):
+        for event in events:
+            try:
+                journal.handle(event)
+            except InputError as error:
+                yield Warned(str(error))
+            yield event
 
 
 def _step_line(event: StepDone) -> str:
@@ -275,15 +259,6 @@ def _duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def _scrolled(page: QWidget) -> QScrollArea:
-    """The page in a scroll area, so that the dock fits a small screen."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setWidget(page)
-    return area
 
 
 def _free_run_folder() -> Path:

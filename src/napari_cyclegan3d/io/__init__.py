@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io import nifti, slices, tiff
+from napari_cyclegan3d.io import hdf5, nifti, png, slices, tensors, tiff
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -22,12 +22,19 @@ _READERS: dict[str, Callable[[Path], Volume]] = {
     ".tiff": tiff.read,
     ".nii": nifti.read,
     ".nii.gz": nifti.read,
+    ".h5": hdf5.read,
+    ".hdf5": hdf5.read,
+    ".nxs": hdf5.read,
+    ".png": png.read,
+    ".pt": tensors.read,
 }
 _WRITERS: dict[str, Callable[[Volume, Path], None]] = {
     ".tif": tiff.write,
     ".tiff": tiff.write,
     ".nii": nifti.write,
     ".nii.gz": nifti.write,
+    ".h5": hdf5.write,
+    ".hdf5": hdf5.write,
 }
 
 _Function = TypeVar("_Function")
@@ -36,10 +43,14 @@ READABLE_SUFFIXES = tuple(_READERS)
 WRITABLE_SUFFIXES = tuple(_WRITERS)
 
 
-def read(path: str | Path) -> Volume:
-    """Open a file, or a folder of TIFF slices, as a volume (z, y, x).
+def read(path: str | Path, dataset: str | None = None) -> Volume:
+    """Open a file, or a folder of slices (TIFF, PNG, .pt), as a volume (z, y, x).
 
     Nothing but headers is read now; voxels are read when they are asked for.
+
+    Args:
+        path: The file or folder.
+        dataset: Path of the voxels inside an HDF5 file; by default the usual ones.
 
     Raises:
         InputError: There is nothing at `path`, its format is unknown, or it cannot be
@@ -54,7 +65,14 @@ def read(path: str | Path) -> Volume:
         reader = _for_suffix(path, _READERS, "read")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty (0 bytes); copy or download it again")
-        return reader(path)
+        if dataset is None:
+            return reader(path)
+        if reader is not hdf5.read:
+            raise InputError(
+                f"{path}::{dataset}: only HDF5 files have datasets to choose from; "
+                "give the path alone"
+            )
+        return hdf5.read(path, dataset)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be opened ({error.strerror or error}); "
@@ -74,7 +92,7 @@ def write(volume: Volume, path: str | Path) -> None:
 
 
 def can_read(path: str | Path) -> bool:
-    """Whether `read` knows the suffix, or the path is a folder with TIFF files."""
+    """Whether `read` knows the suffix, or the path is a folder with slices."""
     path = Path(path)
     try:
         if path.is_dir():

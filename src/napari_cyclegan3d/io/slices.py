@@ -1,5 +1,6 @@
-"""A folder with one TIFF file per slice."""
+"""A folder with one file per slice: TIFF, PNG, or tensors of PyTorch."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,34 @@ from tifffile import natural_sorted
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Volume
-from napari_cyclegan3d.io import tiff
+from napari_cyclegan3d.io import png, tensors, tiff
 from napari_cyclegan3d.io.blocks import Mapped
 
-SUFFIXES = (".tif", ".tiff")
+TENSORS = ".pt"
+# in a folder with several kinds, the others are previews of the first one
+KINDS = ((".tif", ".tiff"), (".png",), (TENSORS,))
+_READERS: dict[str, Callable[[Path], Volume]] = {
+    ".tif": tiff.read,
+    ".tiff": tiff.read,
+    ".png": png.read,
+    TENSORS: tensors.read,
+}
 
 
 def slice_files(folder: Path) -> list[Path]:
-    """The TIFF files of a folder in natural order (s2 before s10), hidden ones apart.
+    """The slices of a folder in natural order (s2 before s10), hidden files apart.
+
+    Files of one kind: TIFF, where there is none PNG, and where there is none `.pt`.
 
     Raises:
         OSError: The folder cannot be listed.
     """
-    names = [
-        path.name
-        for path in folder.iterdir()
-        if path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
-    ]
-    return [folder / name for name in natural_sorted(names)]
+    names = [path.name for path in folder.iterdir() if path.name[0] != "."]
+    for suffixes in KINDS:
+        chosen = [name for name in names if name.lower().endswith(suffixes)]
+        if chosen:
+            return [folder / name for name in natural_sorted(chosen)]
+    return []
 
 
 def read(folder: Path) -> Volume:
@@ -36,13 +47,51 @@ def read(folder: Path) -> Volume:
     as rows, unless the first slice states another distance.
 
     Raises:
-        InputError: The folder holds no TIFF file, or not slices of one size and type.
+        InputError: The folder holds no slices, not slices of one size and type, or
+            tensors of several subjects.
     """
-    paths = slice_files(folder)
-    if not paths:
+    volumes = stacks(slice_files(folder), folder.resolve().name)
+    if not volumes:
         raise InputError(
-            f"{folder}: holds no .tif or .tiff file; choose the folder of the slices"
+            f"{folder}: holds no .tif or .tiff file, and no .png or .pt either; choose "
+            "the folder of the slices"
         )
+    if len(volumes) > 1:
+        raise InputError(
+            f"{folder}: holds slices of {len(volumes)} subjects; choose one with a "
+            f"pattern, as in {folder}/{volumes[0].name}_*.pt"
+        )
+    return volumes[0]
+
+
+def stacks(paths: Sequence[Path], name: str) -> list[Volume]:
+    """Volumes of slices of one kind: one, or of tensors one per subject named by it.
+
+    Their metadata have the files of the slices, as `files`, and the `subject`.
+
+    Args:
+        paths: The slices in their order.
+        name: Name of the volume where the slices name no subject.
+
+    Raises:
+        InputError: The slices of a volume differ in size or type.
+    """
+    if not paths:
+        return []
+    if paths[0].suffix.lower() != TENSORS:
+        return [_stack(paths, name)]
+    subjects = tensors.by_subject(paths)
+    if list(subjects) == [""]:
+        return [_stack(paths, name)]
+    return [
+        _stack(group, subject, {"subject": subject})
+        for subject, group in subjects.items()
+    ]
+
+
+def _stack(
+    paths: Sequence[Path], name: str, stated: Mapping[str, str] | None = None
+) -> Volume:
     first = _read_slice(paths[0])
     slices: list[ArraySource] = []
     for path in paths:
@@ -58,13 +107,18 @@ def read(folder: Path) -> Volume:
             if isinstance(volume.array, Mapped)
             else _Reopened(path, volume)
         )
+    files = tuple(str(path.resolve()) for path in paths)
     return Volume(
-        _Stacked(slices, first), first.affine, first.unit, name=folder.resolve().name
+        _Stacked(slices, first),
+        first.affine,
+        first.unit,
+        name=name,
+        metadata={"files": files, **(stated or {})},
     )
 
 
 def _read_slice(path: Path) -> Volume:
-    volume = tiff.read(path)
+    volume = _READERS[path.suffix.lower()](path)
     if volume.shape[0] > 1:
         raise InputError(
             f"{path}: holds {volume.shape[0]} slices; open this file itself, or keep "
@@ -79,7 +133,7 @@ def _describe(volume: Volume) -> str:
 
 
 class _Reopened:
-    """One compressed slice, opened anew for each reading."""
+    """One slice that cannot be mapped, opened anew for each reading."""
 
     def __init__(self, path: Path, volume: Volume) -> None:
         self._path = path

@@ -1,0 +1,152 @@
+"""The volumes that a training learns from, and what is made of them at its start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import napari_cyclegan3d
+from napari_cyclegan3d.engine.checkpoint import Provenance
+from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.intensity import Intensity, fit_intensity
+from napari_cyclegan3d.engine.patches import NormalisedVolume, PatchSampler
+from napari_cyclegan3d.engine.sections import AugmentConfig
+from napari_cyclegan3d.engine.validation import Validator
+from napari_cyclegan3d.engine.volume import Volume
+
+Intensities = tuple[Intensity, Intensity]
+SPACING_TOLERANCE = 0.05
+# another stream of random places than that of the training
+VALIDATION_SEED = 1
+
+
+@dataclass(frozen=True)
+class Domains:
+    """The volumes to learn from, and those to validate on.
+
+    Nothing pairs those of A with those of B, unless the settings ask for pairs. A may
+    be empty for a method that makes A from B.
+    """
+
+    a: Sequence[Volume]
+    b: Sequence[Volume]
+    validate_a: Sequence[Volume] = ()
+    validate_b: Sequence[Volume] = ()
+
+    def __post_init__(self) -> None:
+        if not self.b:
+            raise InputError("domain B is empty; give at least one volume")
+
+    def check(self, config: TrainConfig) -> None:
+        """Refuse what the method cannot learn from.
+
+        Raises:
+            InputError: A is empty and needed, or only one side of the validation is
+                there.
+        """
+        if config.method == "srgan" and not self.a:
+            return  # A is made from B, in validation too
+        if not self.a:
+            raise InputError("domain A is empty; give at least one volume")
+        if bool(self.validate_a) != bool(self.validate_b):
+            side = "A" if self.validate_b else "B"
+            raise InputError(
+                f"validation has no volume of domain {side}; give some of both domains"
+            )
+
+    @property
+    def can_validate(self) -> bool:
+        """Whether there is anything to validate on."""
+        return bool(self.validate_b)
+
+    def shapes(self) -> list[list[list[int]]]:
+        """Shapes of the volumes of A and of B, as plain lists."""
+        return [[list(one.shape) for one in volumes] for volumes in (self.a, self.b)]
+
+    def remarks(self, config: TrainConfig) -> list[str]:
+        """Sentences about what the user should know before the training."""
+        if not self.a or "pixel" in (self.a[0].unit, self.b[0].unit):
+            return []
+        ratios = [
+            a / b for a, b in zip(self.a[0].spacing, self.b[0].spacing, strict=True)
+        ]
+        if all(abs(r / config.scale - 1) < SPACING_TOLERANCE for r in ratios):
+            return []
+        shown = " × ".join(f"{ratio:.3g}" for ratio in ratios)
+        return [
+            f"voxels of A are {shown} (z, y, x) times as large as those of B, but "
+            f"scale is {config.scale}; resample one domain, or choose another scale"
+        ]
+
+
+def fit_domains(config: TrainConfig, domains: Domains) -> Intensities:
+    """The intensity transforms of A and B; without A, that of B for both."""
+    fit_b = fit_intensity(domains.b, config.intensity)
+    if not domains.a:
+        return fit_b, fit_b
+    return fit_intensity(domains.a, config.intensity), fit_b
+
+
+def training_sampler(
+    config: TrainConfig, domains: Domains, intensities: Intensities
+) -> PatchSampler:
+    """Draws the patches to learn from."""
+    return _sampler(config, domains.a, domains.b, intensities, config.seed)
+
+
+def validator(
+    config: TrainConfig, domains: Domains, intensities: Intensities
+) -> Validator | None:
+    """Scores a training on patches that are not trained on; None without volumes."""
+    if not domains.can_validate or config.validation.every == 0:
+        return None
+    plain = config.model_copy(
+        update={"augment": AugmentConfig(flips=False, rotations=False)}
+    )
+    sampler = _sampler(
+        plain,
+        domains.validate_a,
+        domains.validate_b,
+        intensities,
+        config.seed + VALIDATION_SEED,
+    )
+    return Validator(plain, sampler)
+
+
+def _sampler(
+    config: TrainConfig,
+    domain_a: Sequence[Volume],
+    domain_b: Sequence[Volume],
+    intensities: Intensities,
+    seed: int,
+) -> PatchSampler:
+    own = config.intensity.scope == "volume"
+    normalised = [
+        [
+            NormalisedVolume(
+                volume, fit_intensity([volume], config.intensity) if own else shared
+            )
+            for volume in volumes
+        ]
+        for volumes, shared in zip((domain_a, domain_b), intensities, strict=True)
+    ]
+    return PatchSampler(normalised[0], normalised[1], config, seed)
+
+
+def provenance(config: TrainConfig, domains: Domains) -> Provenance:
+    """Where a model of these volumes comes from, before its first step."""
+    first = domains.b[0]
+    coarse = (
+        domains.a[0].spacing
+        if domains.a
+        else tuple(side * config.scale for side in first.spacing)
+    )
+    return Provenance(
+        version=napari_cyclegan3d.__version__,
+        steps=0,
+        volumes_a=tuple(volume.name for volume in domains.a),
+        volumes_b=tuple(volume.name for volume in domains.b),
+        spacing_a=(coarse[0], coarse[1], coarse[2]),
+        spacing_b=first.spacing,
+        unit_a=domains.a[0].unit if domains.a else first.unit,
+        unit_b=first.unit,
+    )
