@@ -19,6 +19,7 @@ PLAIN = parse(
     TrainConfig,
     {
         "patch": (4, 4, 4),
+        "precision": "fp32",
         "discriminator": {"kind": "critic", "layers": 1},
         "sampling": {"min_content": 0},
         "augment": {"flips": False, "rotations": False},

@@ -21,6 +21,7 @@ CHANGES = {"angle": 20, "zoom": 0.3, "contrast": 0.3, "gamma": 0.3}
 def settings(**changes: Any) -> TrainConfig:
     values = {
         "patch": (8, 8, 8),
+        "precision": "fp32",
         "discriminator": {"kind": "critic", "layers": 1},
         "sampling": {"min_content": 0, "pairs": True},
         "augment": {"flips": False, "rotations": False},

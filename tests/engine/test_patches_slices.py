@@ -26,6 +26,7 @@ def settings(**changes: Any) -> TrainConfig:
     values = {
         "dims": 2,
         "patch": (1, 8, 8),
+        "precision": "fp32",
         "discriminator": {"kind": "critic", "layers": 1},
         "sampling": {"min_content": 0},
         "augment": {"flips": False, "rotations": False},
