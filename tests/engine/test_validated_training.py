@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from napari_cyclegan3d.engine.balance import Balancer, Decision
 from napari_cyclegan3d.engine.checkpoint import load_model
@@ -149,6 +150,31 @@ def test_a_failed_training_goes_back_with_other_weights_and_says_why(
     assert "step 4: inverted" in (run / "log.txt").read_text()
     first, second = (event for event in of(StepDone, events) if event.step == 4)
     assert first.terms != second.terms
+
+
+def test_a_training_that_stays_inverted_is_tried_again_and_then_left_alone(
+    tmp_path: Path,
+    tiny: ConfigMaker,
+    blobs: Domains,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "napari_cyclegan3d.engine.losses.contrast", lambda *_: torch.tensor(-0.5)
+    )
+    monkeypatch.setattr("napari_cyclegan3d.engine.balance.MOST_ROLLBACKS", 3)
+    config = tiny(
+        steps=90, balance={"enabled": True, "every": 10, "start": 50, "back": 10}
+    )
+    run = tmp_path / "run"
+    events = list(train(config, blobs, run))
+    balanced = of(Balanced, events)
+    back = [event for event in balanced if "back to step" in event.reason]
+    assert len(back) == 3
+    assert "failure 3 in a row" in back[-1].reason
+    assert len({event.reason.split("with")[1] for event in back}) == 3
+    assert "balancing stops" in balanced[-1].reason
+    assert of(StepDone, events)[-1].step == 90
+    assert "balancing stops" in (run / "log.txt").read_text()
 
 
 def test_a_model_that_enlarges_is_trained_from_b_alone_and_enhances(

@@ -21,9 +21,11 @@ def reference(case: Case, scale: Fraction = ONE) -> Reference:
     return Reference(case, scale, DegradeConfig(), 0)
 
 
-def ball(shape: tuple[int, int, int], at: tuple[float, float, float]) -> np.ndarray:
+def ball(
+    shape: tuple[int, int, int], at: tuple[float, float, float], radius: float = 6
+) -> np.ndarray:
     place = np.stack(np.indices(shape), -1)
-    return np.linalg.norm(place - at, axis=-1) < 6
+    return np.linalg.norm(place - at, axis=-1) < radius
 
 
 def test_a_mask_cut_from_another_place_covers_the_same_part_of_the_world(
@@ -99,10 +101,11 @@ def test_the_edge_of_a_mask_correlates_at_no_frequency(texture: Texture) -> None
     """Two images that share nothing but a mask resolve nothing together."""
     rng = np.random.default_rng(3)
     truth, other = rng.normal(500, 1, (2, 32, 32, 32)).astype(np.float32)
-    mask = Volume(ball((32, 32, 32), (15, 15, 15)).astype(np.uint8))
+    mask = Volume(ball((32, 32, 32), (15, 15, 15), 14).astype(np.uint8))
     one = reference(Case("1", Volume(truth), Volume(truth), mask))
     _, (_, correlation) = one.compare(other - 300)
-    assert np.abs(correlation).max() < 0.5
+    # the first shell has a few coefficients only, which may agree by chance
+    assert np.abs(correlation[1:]).max() < 0.2
     assert abs(correlation.mean()) < 0.15
     _, (_, same) = one.compare(truth)
     assert same.min() > 0.999
@@ -114,12 +117,12 @@ def test_what_a_mask_cuts_through_does_not_correlate_beyond_its_own_frequencies(
     """Of a common slope and noise of their own, two images share the slope alone."""
     rng = np.random.default_rng(5)
     truth, other = rng.normal(0, 1, (2, 32, 32, 32)) + 5 * np.arange(32)
-    mask = Volume(ball((32, 32, 32), (15, 15, 15)).astype(np.uint8))
+    corner = np.indices((32, 32, 32)).sum(0) < 46
     volume = Volume(truth.astype(np.float32))
-    one = reference(Case("1", volume, volume, mask))
+    one = reference(Case("1", volume, volume, Volume(corner.astype(np.uint8))))
     _, (frequency, correlation) = one.compare(other.astype(np.float32))
     assert correlation[0] > 0.99
-    assert np.abs(correlation[frequency > 0.3]).max() < 0.5
+    assert np.abs(correlation[frequency > 0.3]).max() < 0.5  # 0.9 without fading
 
 
 def test_spectra_and_matched_grey_values_depend_on_the_mask_alone(

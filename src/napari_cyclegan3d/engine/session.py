@@ -240,11 +240,11 @@ class Session:
         """Load the newest state that is not younger than `step`, or the oldest."""
         states = self.folder.states()
         wanted = [path for path in states if _step_of(path) <= step] or states[:1]
-        balancer = self.balancer
+        failures = self.balancer.state_dict()
         self.load(load_state(wanted[-1]))
-        # its memory of failures is what makes the next attempt another one
-        self.balancer = balancer
-        balancer.forget_after(self.gan.steps_done)
+        # the memory of failures is what makes the next attempt another one
+        self.balancer.load_state_dict(failures)
+        self.balancer.forget_after(self.gan.steps_done)
         self.folder.rewind(self.gan.steps_done)
 
 

@@ -34,7 +34,7 @@ FSC_LIMITS = (0.143, 0.5)
 SHORTEST_SIDE = 2 * SSIM_RADIUS + 1
 # voxels over which a mask fades out before a spectrum is taken: edges that two images
 # share would correlate at all frequencies
-FADE = 4
+FADE = 6
 # shares of a voxel of the truth by which corners may lie apart
 PLACE_TOLERANCE = 0.25
 
