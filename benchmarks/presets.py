@@ -34,7 +34,8 @@ from napari_cyclegan3d.engine.networks import (
     build_discriminator,
     measure_halo,
 )
-from napari_cyclegan3d.evaluate import Case
+from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.evaluate.cases import Reference
 
 Line = dict[str, Any]
 STEPS, EDGE = 40, 10
@@ -155,12 +156,34 @@ def short_training(data: Path, out: Path, variant: Variant) -> Line:
 
 def looked_at(model: Model, stuff: Material, config: TrainConfig) -> Line:
     """The model's output in the middle of the fresh part, beside the truth."""
-    truth, source = _middle(stuff.cases[1], config)
+    reference = Reference(stuff.cases[1], Fraction(config.scale), config.degrade, 1)
+    scale = config.scale
+    # few slices for networks of slices, which are coronal
+    axes, side = ((0, 1, 2), LOOKED_AT) if config.dims == 3 else ((1,), 4)
+    source = _middle(reference.input, side // scale, scale, axes)
+    expected = _middle(reference.truth, side, 1, axes).read()
     for event in enhance(source, model, EnhanceConfig(device="cpu")):
         if isinstance(event, EnhanceDone):
             image = event.volume.read()
-    correlation = np.corrcoef(image.ravel(), truth.ravel())[0, 1]
-    return {
-        "spread": round(float(image.std() / truth.std()), 3),
-        "correlation": round(float(correlation), 3),
-    }
+    spread = float(image.std() / expected.std())
+    correlation = np.corrcoef(image.ravel(), expected.ravel())[0, 1] if spread else 0
+    return {"spread": round(spread, 3), "correlation": round(float(correlation), 3)}
+
+
+def _middle(volume: Volume, side: int, scale: int, axes: Sequence[int]) -> Volume:
+    """The middle `side` voxels along the axes, of a volume reduced by `scale`."""
+    region = [slice(None)] * 3
+    for axis in axes:
+        # the same place in A and B: a multiple of 4 voxels of B
+        fine = (volume.shape[axis] - side) * scale // 2
+        start = fine // 4 * 4 // scale
+        region[axis] = slice(start, start + side)
+    return volume.crop((region[0], region[1], region[2]))
+
+
+def _patches(config: TrainConfig) -> list[list[int]]:
+    return [list(config.patch), list(config.patch_b)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -123,8 +123,9 @@ def _brain(name: str, truth: Volume, source: Volume | None = None) -> Case:
 
 def _even_box(inside: NDArray[np.bool_]) -> Region:
     """The smallest box, in multiples of four voxels from its start."""
+    box = find_objects(inside.astype(np.uint8))[0]
     z, y, x = (
         slice(part.start, min(size, part.start + -(-(part.stop - part.start) // 4) * 4))
-        for part, size in zip(find_objects(inside.astype(np.uint8))[0], inside.shape, strict=True)
+        for part, size in zip(box, inside.shape, strict=True)
     )
     return z, y, x

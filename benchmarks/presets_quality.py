@@ -6,7 +6,7 @@ so that minutes are enough; losses, augmentation and the rest are those of the p
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from napari_cyclegan3d.engine.checkpoint import Model, load_model
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.presets import load_preset
 from napari_cyclegan3d.engine.settings import merged, parse
-from napari_cyclegan3d.engine.training import train
+from napari_cyclegan3d.engine.training import StepDone, train
 from napari_cyclegan3d.evaluate import Case, EvaluateConfig, Scored, evaluate
 from napari_cyclegan3d.evaluate.cases import Reference, interpolated
 
@@ -79,7 +79,7 @@ def quality(
     config = parse(TrainConfig, merged(settings, quiet))
     stuff = material(data, name, config)
     model, seconds = trained(config, stuff, out / f"{name}-{seed}")
-    base = {"table": "quality", "preset": name, "seed": seed, "changes": changes}
+    base = {"table": "quality", "name": name, "seed": seed, "changes": changes}
     base |= {"steps": config.steps, "seconds": round(seconds)}
     # grey values of two scanners cannot be compared; those of a reduced scan can
     matching = EvaluateConfig(match_grey=config.method == "cyclegan")
@@ -93,12 +93,25 @@ def quality(
             yield _line(base, case.name, method, psnr, ssim)
 
 
-def trained(config: TrainConfig, stuff: Material, run: Path) -> tuple[Model, float]:
-    """A trained model, and how many seconds that took; the run is removed."""
+def trained(
+    config: TrainConfig,
+    stuff: Material,
+    run: Path,
+    observe: Callable[[dict[str, float]], object] = lambda terms: None,
+) -> tuple[Model, float]:
+    """A trained model, and how many seconds that took; the run is removed.
+
+    Args:
+        config: Settings.
+        stuff: Volumes.
+        run: A folder that is written anew.
+        observe: Is called with the terms of each step.
+    """
     shutil.rmtree(run, ignore_errors=True)
     started = time.perf_counter()
-    for _ in train(config, stuff.domains, run):
-        pass
+    for event in train(config, stuff.domains, run):
+        if isinstance(event, StepDone):
+            observe(dict(event.terms))
     seconds = time.perf_counter() - started
     model = load_model(run / "model.safetensors")
     shutil.rmtree(run)
