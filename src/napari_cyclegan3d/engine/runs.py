@@ -117,7 +117,6 @@ class RunFolder:
         try:
             self.previews.mkdir(parents=True, exist_ok=True)
             (self.path / "checkpoints").mkdir(exist_ok=True)
-            (self.path / "best").mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot be made ({error.strerror}); choose another folder"
@@ -133,7 +132,6 @@ class RunFolder:
             path = self.path / name
             if path.exists():
                 _drop_later_rows(path, steps_done)
-            self._tables[name] = path.open("a", newline="", encoding="utf-8")
         for path in [*self.states(), *self.best_models()]:
             if _number(path) > steps_done:
                 path.unlink()
@@ -148,6 +146,9 @@ class RunFolder:
         self._tables["validation.csv"].flush()
 
     def _add(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        if name not in self._tables:
+            path = self.path / name
+            self._tables[name] = path.open("a", newline="", encoding="utf-8")
         table = self._tables[name]
         writer = csv.writer(table, lineterminator="\n")
         if table.tell() == 0:

@@ -192,7 +192,9 @@ class Session:
         kept, dropped = ranked[:keep], ranked[keep:]
         if (score, step) not in kept:
             return False
-        save_model(self._model(), self.folder.best_path(step))
+        path = self.folder.best_path(step)
+        path.parent.mkdir(exist_ok=True)
+        save_model(self._model(), path)
         for _, old in dropped:
             self.folder.best_path(old).unlink(missing_ok=True)
         self.best = kept
