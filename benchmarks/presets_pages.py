@@ -64,7 +64,7 @@ def _short(lines: Iterable[Line]) -> str:
             _title(one["name"]),
             one["data"],
             f"{_sizes(one['patch'])}, {one['batch']}{_narrower(one['small'])}",
-            f"{one['seconds'] / one['steps']:.1f} s",
+            f"{one['steps']} of {one['seconds'] / one['steps']:.1f} s",
             f"{one['leading']}: {one['first']:.3g} → {one['last']:.3g}",
             "" if one["contrast"] is None else f"{one['contrast']:.2f}",
             f"{one['spread']:.2f}",
@@ -73,7 +73,7 @@ def _short(lines: Iterable[Line]) -> str:
         for one in lines
     ]
     head = (
-        *("preset", "data", "patch A → B, batch", "step", "steps 1–10 → 31–40"),
+        *("preset", "data", "patch A → B, batch", "steps", "first 10 → last 10"),
         *("contrast_b", "spread", "correlation"),
     )
     return _table(head, rows)

@@ -14,6 +14,8 @@ from napari_cyclegan3d.engine.settings import merged, parse
 Settings = dict[str, Any]
 COMMITTED = {"encoder": [64, 128, 256], "decoder": [128, 64], "bias": True}
 X2 = {"scale": 2, "patch": [46, 64, 64]}
+# three layers would need patches of 40 voxels a side
+SMALL_FIBRES = {"patch": [20, 20, 20], "batch": 1, "discriminator": {"layers": 2}}
 SMALL_X4 = {"patch": [12, 12, 12], "batch": 1}
 SMALL_X2 = {"patch": [16, 16, 16]}
 # what does not fit the published number, and why
@@ -61,7 +63,7 @@ VARIANTS = (
     Variant(
         "fibre-ct-1x",
         _cyclegan(707_137, 707_137, 11_048_769),
-        small={"patch": [40, 40, 40], "batch": 1},
+        small={"steps": 100, **SMALL_FIBRES},
     ),
     Variant(
         "fibre-ct-1x",
@@ -72,12 +74,12 @@ VARIANTS = (
     Variant(
         "fibre-ct-2x",
         _cyclegan(1_011_361, 3_721_281, 11_048_769),
-        small={"patch": [20, 20, 20], "batch": 1, "discriminator": {"layers": 2}},
+        small={"steps": 60, **SMALL_FIBRES},
     ),
     Variant(
         "fibre-ct-4x",
         _cyclegan(1_149_697, 3_721_281, 11_048_769),
-        small={"patch": [20, 20, 20], "batch": 1, "discriminator": {"layers": 2}},
+        small=SMALL_FIBRES,
     ),
     Variant(
         "mri-t1t2-resnet",

@@ -89,3 +89,21 @@ def test_what_came_after_a_step_to_go_back_to_is_forgotten(
     assert [step for step, _ in drawn(curves.losses)["cycle_a"]] == [1, 2, 3, 4, 5, 6]
     assert [step for step, _ in drawn(curves.shares)["contrast_a"]] == [1, 2, 3, 4, 5]
     assert drawn(curves.scores)["score"] == [(4, 1)]
+
+
+def test_every_curve_is_named_in_a_colour_of_its_own(curves: TrainingCurves) -> None:
+    names = [
+        f"{k}_{d}" for k in ("judge", "adversarial", "cycle", "identity") for d in "ab"
+    ]
+    terms = dict.fromkeys([*names, "paired"], 1.0)
+    curves.add_terms(1, terms)
+    curves.losses.redraw()
+    shown = curves.losses.names.text()
+    colours = {
+        item.opts["pen"].color().name() for item in curves.losses.plot.listDataItems()
+    }
+    assert len(colours) == len(terms)
+    assert all(colour in shown for colour in colours)
+    assert all(name.replace("_", "&nbsp;") in shown for name in terms)
+    curves.clear()
+    assert curves.losses.names.text() == ""

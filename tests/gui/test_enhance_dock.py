@@ -11,7 +11,7 @@ from napari.layers import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtGui import QTextDocument
-from qtpy.QtWidgets import QApplication, QPushButton
+from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
@@ -359,3 +359,24 @@ def test_closing_the_viewer_or_the_dock_ends_the_work(
         QApplication.processEvents()
     assert not uncaught
     assert what == "viewer" or len(viewer.layers) == 2
+
+
+def test_what_is_wrong_is_told_as_soon_as_it_is_typed_and_until_it_is_right(
+    lone: EnhanceDock,
+) -> None:
+    device = lone.form.findChild(QComboBox, "device")
+    device.setCurrentText("cuda:banana")
+    assert "cuda:banana" in lone.status.text()
+    device.setCurrentText("cpu")
+    assert lone.status.text() == ""
+
+
+def test_a_result_is_told_by_its_name_in_the_list_of_layers(
+    opened: Opened, model_1x: Path, qtbot: QtBot
+) -> None:
+    viewer, dock = opened
+    dock.model_file.value = model_1x
+    for _ in range(2):
+        click(qtbot, dock.enhance_button)
+        wait_until_idle(qtbot, dock)
+        assert dock.status.text() == f"Added layer {viewer.layers[-1].name!r}"

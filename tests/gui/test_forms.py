@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFormLayout,
     QLineEdit,
     QSpinBox,
     QWidget,
@@ -30,6 +31,7 @@ from napari_cyclegan3d.gui.forms import TITLES, SettingsForm
 
 MODELS = [TrainConfig, EnhanceConfig]
 FAR = 2**31 - 1
+LABEL = QFormLayout.ItemRole.LabelRole
 
 
 def limits(info: FieldInfo) -> dict[str, float]:
@@ -400,3 +402,22 @@ def test_every_setting_can_be_edited_and_each_change_is_told(
                 tried.add(widget)
         assert form.value() == wanted
     assert [w.objectName() for w, _ in parts(form) if w not in tried] == []
+
+
+def test_what_is_automatic_shows_no_earlier_value(qtbot: QtBot) -> None:
+    form = SettingsForm(EnhanceConfig)
+    qtbot.addWidget(form)
+    form.set_value(EnhanceConfig(tile=(5, 6, 7)))
+    form.set_value(EnhanceConfig())
+    row = form.findChild(QWidget, "tile")
+    assert [box.value() for box in row.findChildren(QSpinBox)] == [0, 0, 0]
+
+
+def test_a_label_explains_its_setting_as_its_editor_does(form: SettingsForm) -> None:
+    labels = [
+        form.rows.itemAt(row, LABEL).widget() for row in range(form.rows.rowCount())
+    ]
+    names = [label.text().replace(" ", "_") for label in labels]
+    assert names
+    for label, name in zip(labels, names, strict=True):
+        assert form.model.model_fields[name].description in label.toolTip()

@@ -6,6 +6,8 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
 from napari_cyclegan3d.gui.preview import CyclePreview
 
@@ -100,3 +102,47 @@ def test_slices_are_shown_whole_and_have_no_slider(preview: CyclePreview) -> Non
     assert not preview.slider.isVisible()
     preview.set_images(cycle(1))
     assert preview.slider.isVisible()
+
+
+def ranges(preview: CyclePreview) -> list[np.ndarray]:
+    views = [item.getViewBox() for item in items(preview)]
+    return [np.array(view.state["targetRange"]) for view in views]
+
+
+def test_images_keep_their_size_however_often_the_dock_is_resized(
+    preview: CyclePreview, qtbot: QtBot
+) -> None:
+    preview.resize(480, 330)
+    with qtbot.waitExposed(preview):
+        preview.show()
+    preview.set_images(cycle(1))
+
+    def voxel() -> float:
+        QApplication.processEvents()
+        return items(preview)[0].getViewBox().viewPixelSize()[0]
+
+    before = voxel()
+    for height in (300, 330) * 5:
+        preview.resize(480, height)
+        QApplication.processEvents()
+    assert voxel() == pytest.approx(before)
+
+
+def test_all_images_are_zoomed_and_moved_as_one_until_a_double_click(
+    preview: CyclePreview, qtbot: QtBot
+) -> None:
+    preview.resize(480, 330)
+    with qtbot.waitExposed(preview):
+        preview.show()
+    preview.set_images(cycle(1))
+    whole = ranges(preview)
+    view = items(preview)[4].getViewBox()
+    view.setRange(xRange=(2, 5), yRange=(1, 4), padding=0)
+    view.sigRangeChangedManually.emit([True, True])
+    zoomed = ranges(preview)
+    assert all(np.allclose(one, view.viewRange()) for one in zoomed)
+    assert not np.allclose(zoomed[0], whole[0])
+    canvas, left = preview.canvas.viewport(), Qt.MouseButton.LeftButton
+    qtbot.mouseDClick(canvas, left, pos=canvas.rect().center())
+    qtbot.mouseRelease(canvas, left, pos=canvas.rect().center())
+    assert np.allclose(ranges(preview), whole)

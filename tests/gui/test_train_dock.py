@@ -368,3 +368,10 @@ def test_a_new_dock_shows_the_settings_of_a_stopped_run_and_offers_to_resume_it(
     assert later.settings.preset.placeholderText() == "As in run"
     assert f"step {last_saved(tmp_path / 'run')}" in later.status.text()
     assert later.resume_button.isEnabled()
+
+
+def test_no_message_widens_the_dock(train_dock_alone: TrainDock) -> None:
+    dock = train_dock_alone
+    narrow = dock.minimumSizeHint().width()
+    dock.status.setText("9" * 200)
+    assert dock.minimumSizeHint().width() == narrow

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
+from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.gui.train_dock import State, TrainDock
 
 PATIENCE = 60_000
@@ -140,3 +141,59 @@ def test_a_run_is_resumed_only_with_its_own_settings(
     qtbot.waitUntil(lambda: reason in dock.status.text(), timeout=PATIENCE)
     wait_until_idle(qtbot, dock)
     assert (dock.run_path / "metrics.csv").read_bytes() == before
+
+
+def test_what_is_wrong_is_told_as_soon_as_it_is_typed_and_until_it_is_right(
+    train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
+) -> None:
+    dock = train_dock_alone
+    dock.settings.form.set_value(tiny())
+    contradiction(dock)
+    assert "nearest is (12, 12, 12)" in dock.status.text()
+    click(qtbot, dock.start_button)
+    assert "nearest is (12, 12, 12)" in dock.status.text()
+    dock.settings.form.set_value(tiny())
+    assert dock.status.text() == "Press Start."
+
+
+def test_what_is_missing_is_told_until_it_is_added(
+    train_dock_alone: TrainDock,
+    tiny_enlargement: TrainConfig,
+    qtbot: QtBot,
+    slow: Path,
+) -> None:
+    dock = train_dock_alone
+    data, (layer,) = dock.data, dock.data.domain_a._items
+    data.domain_a.set_value([])
+    assert dock.status.text() == "Add volumes to domain A, then press Start."
+    click(qtbot, dock.start_button)
+    qtbot.waitUntil(lambda: "domain A is empty" in dock.status.text())
+    wait_until_idle(qtbot, dock)
+    data.domain_b.set_value([])
+    assert dock.status.text() == "Add volumes to both domains, then press Start."
+    data.domain_a.add(layer)
+    assert dock.status.text() == "Add volumes to domain B, then press Start."
+    data.domain_b.add(slow)
+    assert dock.status.text() == "Press Start."
+    data.domain_a.set_value([])
+    dock.settings.form.set_value(tiny_enlargement)
+    assert dock.status.text() == "Press Start."
+
+
+def test_a_refused_folder_is_told_until_another_is_chosen(
+    train_dock_alone: TrainDock,
+    tiny: Callable[..., Any],
+    qtbot: QtBot,
+    tmp_path: Path,
+) -> None:
+    dock = train_dock_alone
+    dock.settings.form.set_value(tiny(steps=2))
+    for _ in range(2):
+        click(qtbot, dock.start_button)
+        wait_until_idle(qtbot, dock)
+    assert "already holds" in dock.status.text()
+    assert dock.progress_page.preview.images, "a refusal keeps what was to be seen"
+    dock.settings.form.set_value(tiny(steps=3))
+    assert dock.status.text() == "This run is at step 2: press Resume."
+    dock.data.run_folder.value = tmp_path / "other"
+    assert dock.status.text() == "Press Start."

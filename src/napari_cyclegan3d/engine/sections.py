@@ -17,7 +17,8 @@ Width = Annotated[int, Field(ge=2, le=1024)]
 Stride = Annotated[int, Field(ge=1, le=2)]
 
 # what a term of an image loss looks like: kind, channels if not all, weight if not 1
-TERM = r"(l1|mse|gradient|tv|ssim|fsc)(\[\d+(\+\d+)*\])?(\*(\d{1,4}\.?\d*|\.\d+)(e-?\d)?)?"
+_WEIGHT = r"(\d{1,4}(\.\d*)?|\.\d+)(e-?\d)?"
+TERM = rf"(l1|mse|gradient|tv|ssim|fsc)(\[\d+(\+\d+)*\])?(\*{_WEIGHT})?"
 Term = Annotated[str, StringConstraints(strip_whitespace=True, pattern=f"^{TERM}$")]
 Terms = Annotated[tuple[Term, ...], Field(min_length=1)]
 TERM_HELP = "Terms l1, mse, gradient, tv, ssim, fsc, with weights as in l1,ssim*0.5."

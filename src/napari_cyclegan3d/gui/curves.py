@@ -6,16 +6,25 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from qtpy.QtCore import QTimer  # before pyqtgraph, which else picks a binding itself
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 import numpy as np  # isort: skip
 import pyqtgraph as pg  # isort: skip
 
 REDRAW_MS = 250
-COLOURS = ("#4c9be8", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#edc948", "#9c9c9c")
+COLOURS = (
+    "#4c9be8",
+    "#f28e2b",
+    "#59a14f",
+    "#e15759",
+    "#b07aa1",
+    "#edc948",
+    "#9c9c9c",
+    "#76b7b2",
+    "#ff9da7",
+)
 SMOOTHING = 0.9
-HEIGHT = 160
-LEGEND = (0, 0, 0, 150)
+HEIGHT = 110
 SHARE, CONTRAST = "_seen_real", "contrast_"
 
 
@@ -24,26 +33,20 @@ class Curves(QWidget):
 
     Args:
         smoothing: Weight of what was before, 0 to 1; 0: as measured, with points.
-        rising: The curves end at the top, hence their names are at the bottom.
         parent: Parent widget.
     """
 
-    def __init__(
-        self, smoothing: float, *, rising: bool, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, smoothing: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._smoothing = smoothing
         self._points: dict[str, tuple[array[float], array[float]]] = {}
         self._curves: dict[str, pg.PlotDataItem] = {}
+        self.names = QLabel()  # a legend inside would cover what it names
+        self.names.setWordWrap(True)
+        self.names.setStyleSheet("font-size: 8pt")
         self.plot = pg.PlotWidget()
         self.plot.setFixedHeight(HEIGHT)
-        self.plot.setLabel("bottom", "step")
-        self.plot.addLegend(
-            offset=(-1, -1 if rising else 1),
-            labelTextSize="7pt",
-            colCount=2,
-            brush=LEGEND,
-        )
+        self.plot.setToolTip("over the steps of the training")
         self.plot.showGrid(x=True, y=True, alpha=0.2)
         self._timer = QTimer(self)
         self._timer.setInterval(REDRAW_MS)
@@ -51,6 +54,8 @@ class Curves(QWidget):
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.names)
         layout.addWidget(self.plot)
 
         self._timer.timeout.connect(self.redraw)
@@ -59,6 +64,7 @@ class Curves(QWidget):
         """Forget all curves."""
         self._points.clear()
         self._curves.clear()
+        self.names.clear()
         self.plot.clear()
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
@@ -82,15 +88,21 @@ class Curves(QWidget):
 
     def redraw(self) -> None:
         """Draw what has been added."""
-        for index, (name, (steps, values)) in enumerate(self._points.items()):
+        for name, (steps, values) in self._points.items():
             if name not in self._curves:
-                pen = pg.mkPen(COLOURS[index % len(COLOURS)], width=2)
-                symbol = None if self._smoothing else "o"
-                self._curves[name] = self.plot.plot(
-                    name=name, pen=pen, symbol=symbol, symbolSize=5
-                )
+                self._curves[name] = self._new_curve(name)
             # copies: a list that numpy looks into cannot grow
             self._curves[name].setData(np.array(steps), np.array(values))
+
+    def _new_curve(self, name: str) -> pg.PlotDataItem:
+        colour = COLOURS[len(self._curves) % len(COLOURS)]
+        title = name.replace("_", "&nbsp;")  # a name stays in one line
+        self.names.setText(
+            f"{self.names.text()} <span style='color: {colour}'>■&nbsp;{title}</span> "
+        )
+        symbol = None if self._smoothing else "o"
+        pen = pg.mkPen(colour, width=2)
+        return self.plot.plot(name=name, pen=pen, symbol=symbol, symbolSize=5)
 
 
 class TrainingCurves(QTabWidget):
@@ -98,10 +110,10 @@ class TrainingCurves(QTabWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.losses = Curves(SMOOTHING, rising=False)
-        self.shares = Curves(SMOOTHING, rising=True)
+        self.losses = Curves(SMOOTHING)
+        self.shares = Curves(SMOOTHING)
         self.shares.plot.setYRange(-1, 1)
-        self.scores = Curves(0, rising=True)
+        self.scores = Curves(0)
         self.addTab(self.losses, "Losses")
         self.addTab(self.shares, "Discriminators")
         self.addTab(self.scores, "Scores")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_cyclegan3d.engine.training import Domains
@@ -21,6 +22,8 @@ class DataPage(QWidget):
         run: Folder that is proposed for the run.
         parent: Parent widget.
     """
+
+    changed = Signal()
 
     def __init__(self, run: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,6 +47,9 @@ class DataPage(QWidget):
         layout.addLayout(folder)
         layout.addStretch()
 
+        for part in self._lists():
+            part.changed.connect(self.changed)
+
     @property
     def run_path(self) -> Path:
         """The folder that the training writes to."""
@@ -51,7 +57,7 @@ class DataPage(QWidget):
 
     def reset_choices(self) -> None:
         """Offer the layers that there are now."""
-        for part in (self.domain_a, self.domain_b, self.validate_a, self.validate_b):
+        for part in self._lists():
             part.layer_choice.reset_choices()
 
     def domains(self) -> tuple[Domains, list[str]]:
@@ -64,6 +70,17 @@ class DataPage(QWidget):
         validate_a, seen_a = _unseen(a, self.validate_a.value())
         validate_b, seen_b = _unseen(b, self.validate_b.value())
         return Domains(a, b, validate_a, validate_b), seen_a + seen_b
+
+    def missing(self, method: str) -> str:
+        """The domains that still need volumes, in words; empty: none."""
+        need_a = self.domain_a.is_empty and method != "srgan"  # which makes A from B
+        need_b = self.domain_b.is_empty
+        if need_a and need_b:
+            return "both domains"
+        return "domain A" if need_a else "domain B" if need_b else ""
+
+    def _lists(self) -> tuple[DomainList, ...]:
+        return self.domain_a, self.domain_b, self.validate_a, self.validate_b
 
 
 def _unseen(

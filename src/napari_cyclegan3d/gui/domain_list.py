@@ -80,6 +80,11 @@ class DomainList(QGroupBox):
         add_folder.clicked.connect(self._add_folder)
         remove.clicked.connect(self._remove)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is chosen."""
+        return not self._items
+
     def value(self) -> list[Volume]:
         """The volumes, in the order in which they were added; nothing is loaded.
 

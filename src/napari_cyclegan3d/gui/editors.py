@@ -198,11 +198,11 @@ def _optional(inner: Editor) -> Editor:
     layout.addWidget(automatic)
     layout.addWidget(inner.widget, stretch=1)
     automatic.toggled.connect(lambda checked: inner.widget.setDisabled(checked))
+    nothing = inner.value()
 
     def set_value(value: Any) -> None:
         automatic.setChecked(value is None)
-        if value is not None:
-            inner.set_value(value)
+        inner.set_value(nothing if value is None else value)
 
     def on_change(call: Callable[[], None]) -> None:
         automatic.toggled.connect(lambda *_: call())

@@ -8,9 +8,8 @@ import numpy as np
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -30,7 +29,7 @@ from napari_cyclegan3d.engine.inference import (
 )
 from napari_cyclegan3d.gui.forms import SettingsForm
 from napari_cyclegan3d.gui.layers import result_layer_data, to_volume
-from napari_cyclegan3d.gui.parts import scrolled
+from napari_cyclegan3d.gui.parts import scrolled, status_line
 from napari_cyclegan3d.gui.worker import EngineWorker, start_engine, tells_closed_dock
 
 if TYPE_CHECKING:
@@ -63,9 +62,7 @@ class EnhanceDock(QWidget):
             "CategoricalWidget[Any]", create_widget(annotation=Image, label="layer")
         )
         self.form = SettingsForm(EnhanceConfig)
-        self.status = QLabel()
-        self.status.setTextFormat(Qt.TextFormat.PlainText)
-        self.status.setWordWrap(True)
+        self.status = status_line()
         self.progress = QProgressBar()
         self.enhance_button = QPushButton("Enhance")
         self.cancel_button = QPushButton("Cancel")
@@ -80,7 +77,8 @@ class EnhanceDock(QWidget):
         layout.addLayout(buttons)
 
         self.model_file.changed.connect(self._load_model)
-        self.layer_choice.changed.connect(lambda _: self._show_card())
+        self.layer_choice.changed.connect(self._on_change)
+        self.form.changed.connect(self._on_change)
         self.enhance_button.clicked.connect(self.enhance)
         self.cancel_button.clicked.connect(self.cancel)
         self._set_running(running=False)
@@ -145,8 +143,8 @@ class EnhanceDock(QWidget):
         config = cast(EnhanceConfig, self.form.value())
         scale = self.model.scale(config.direction)
         data, kwargs, _ = result_layer_data(self._source, event.volume, scale)
-        self.viewer.add_image(data, **kwargs)
-        self.status.setText(f"Added layer {kwargs['name']!r}")
+        result = self.viewer.add_image(data, **kwargs)
+        self.status.setText(f"Added layer {result.name!r}")
 
     def _on_error(self, message: str) -> None:
         self._error = message
@@ -168,8 +166,19 @@ class EnhanceDock(QWidget):
             self.card.setText("Choose a model file.")
             self._refuse(str(error))
             return
-        self.status.setText("")
+        self._on_change()
+
+    def _on_change(self) -> None:
+        """Say what is still wrong with the settings, as soon as anything is changed."""
         self._show_card()
+        if self.worker is not None:
+            return
+        try:
+            self.form.value()
+        except InputError as error:
+            self.status.setText(str(error))
+        else:
+            self.status.setText("")
 
     def _show_card(self) -> None:
         if self.model is not None:
@@ -182,17 +191,14 @@ class EnhanceDock(QWidget):
     def _set_running(self, *, running: bool) -> None:
         self.enhance_button.setEnabled(not running)
         self.cancel_button.setEnabled(running)
-        for part in (self.form, self.model_file.native, self.layer_choice.native):
-            part.setEnabled(not running)
+        self.form.setEnabled(not running)
 
     def _page(self) -> QWidget:
         page = QWidget()
         layout = QVBoxLayout(page)
-        rows = QFormLayout()
-        rows.addRow("Model", self.model_file.native)
-        rows.addRow(self.card)
-        rows.addRow("Layer", self.layer_choice.native)
-        layout.addLayout(rows)
+        self.form.rows.insertRow(0, "model", self.model_file.native)
+        self.form.rows.insertRow(1, self.card)
+        self.form.rows.insertRow(2, "layer", self.layer_choice.native)
         layout.addWidget(self.form)
         layout.addStretch()
         return page

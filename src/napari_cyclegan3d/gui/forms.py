@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_cyclegan3d.engine.settings import Settings, limits, parse
@@ -32,6 +32,8 @@ TITLES = {
 class SettingsForm(QWidget):
     """Edits one settings model; its sections are folded.
 
+    Others may insert rows of their own among its `rows`.
+
     Args:
         model: Class of the settings.
         parent: Parent widget.
@@ -48,14 +50,14 @@ class SettingsForm(QWidget):
         self.model = model
         self._editors: dict[str, Editor] = {}
         self._sections: dict[str, SettingsForm] = {}
-        self._rows = QFormLayout()
-        self._rows.setFieldGrowthPolicy(
+        self.rows = QFormLayout()
+        self.rows.setFieldGrowthPolicy(
             QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(self._rows)
+        layout.addLayout(self.rows)
         for name, info in model.model_fields.items():
             section = info.annotation
             if isinstance(section, type) and issubclass(section, Settings):
@@ -105,4 +107,6 @@ class SettingsForm(QWidget):
         editor.widget.setObjectName(name)
         editor.on_change(self.changed.emit)
         self._editors[name] = editor
-        self._rows.addRow(name.replace("_", " "), editor.widget)
+        label = QLabel(name.replace("_", " "))
+        label.setToolTip(editor.widget.toolTip())
+        self.rows.addRow(label, editor.widget)

@@ -1,7 +1,17 @@
 """Small pieces that the docks are put together from."""
 
-from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QWidget
 from superqt import QCollapsible
+
+
+def status_line() -> QLabel:
+    """An empty label for sentences, which wrap and never widen the dock."""
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    label.setMinimumWidth(1)  # else the width of the longest word
+    return label
 
 
 def scrolled(page: QWidget) -> QScrollArea:

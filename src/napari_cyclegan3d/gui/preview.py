@@ -1,18 +1,19 @@
 """The live preview: one fixed pair of patches and what becomes of it, by slices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt  # before pyqtgraph, which else picks a binding itself
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QLabeledSlider
 
 import pyqtgraph as pg  # isort: skip
 
 ROWS = (("real_a", "fake_b", "cyclic_a"), ("real_b", "fake_a", "cyclic_b"))
 ENLARGEMENT = (("real_a", "fake_b", "real_b"),)
-HEIGHT = 230
+HEIGHT = 210
 CONTRAST = (0.5, 99.5)
 
 
@@ -28,9 +29,18 @@ class CyclePreview(QWidget):
         super().__init__(parent)
         self.images: Mapping[str, NDArray[np.float32]] = {}
         self._items: dict[str, pg.ImageItem] = {}
+        self._views: list[pg.ViewBox] = []
         self._levels: tuple[float, float] | None = None
         self.canvas = pg.GraphicsLayoutWidget()
         self.canvas.setMinimumHeight(HEIGHT)
+        # it would like to stay as high as it has once been
+        self.canvas.setSizePolicy(
+            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored
+        )
+        self.canvas.setToolTip(
+            "<qt>Wheel and mouse zoom and move all images; a double click shows all "
+            "of them again.</qt>"
+        )
         self.slider = QLabeledSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 0)
         self.slider.setToolTip("slice along z")
@@ -47,6 +57,9 @@ class CyclePreview(QWidget):
         layout.addWidget(self._slices)
 
         self.slider.valueChanged.connect(self._show_slice)
+        self.canvas.scene().sigMouseClicked.connect(
+            lambda click: self._show_whole() if click.double() else None
+        )
 
     def clear(self) -> None:
         """Show nothing, and take the contrast from the next images."""
@@ -73,13 +86,12 @@ class CyclePreview(QWidget):
         self._slices.setVisible(depth > 1)
         if first:
             self.slider.setValue(depth // 2)
-            height, width = max(image.shape[1:] for image in volumes.values())
-            self._view.setRange(xRange=(0, width), yRange=(0, height), padding=0)
+            self._show_whole()
         self._show_slice()
 
     def _make_views(self, rows: tuple[tuple[str, ...], ...]) -> None:
         self.canvas.clear()
-        self._items = {}
+        self._items, self._views = {}, []
         for row, names in enumerate(rows):
             for column, name in enumerate(names):
                 title = name.replace("_", " ")
@@ -87,20 +99,38 @@ class CyclePreview(QWidget):
                 view = self.canvas.addViewBox(row=2 * row + 1, col=column)
                 view.setAspectLocked()
                 view.invertY()
+                view.setMenuEnabled(False)
+                view.sigRangeChangedManually.connect(partial(self._follow, view))
                 item = pg.ImageItem(axisOrder="row-major")
                 view.addItem(item)
-                if not self._items:
-                    self._view = view
-                else:
-                    view.setXLink(self._view)
-                    view.setYLink(self._view)
+                self._views.append(view)
                 self._items[name] = item
+
+    def _show_whole(self) -> None:
+        if self.images:
+            height, width = self._size()
+            self._set_range((0, width), (0, height))
+
+    def _follow(self, chosen: pg.ViewBox, _: object) -> None:
+        """Show in all views what the user has chosen in one of them."""
+        self._set_range(*chosen.viewRange())
+
+    def _set_range(self, x: Sequence[float], y: Sequence[float]) -> None:
+        # by hand: linked views of one aspect zoom out a little whenever they are
+        # resized
+        for view in self._views:
+            view.setRange(xRange=x, yRange=y, padding=0)
+
+    def _size(self) -> tuple[int, int]:
+        """Rows and columns of the largest image."""
+        rows, columns = max(image.shape[1:] for image in self.images.values())
+        return rows, columns
 
     def _show_slice(self) -> None:
         if not self.images:
             return
         depth = self.slider.maximum() + 1
-        height, width = max(image.shape[1:] for image in self.images.values())
+        height, width = self._size()
         for name, image in self.images.items():
             index = self.slider.value() * image.shape[0] // depth
             self._items[name].setImage(image[index], levels=self._levels)

@@ -13,7 +13,7 @@ from napari_cyclegan3d.engine.training import (
 from napari_cyclegan3d.gui.curves import TrainingCurves
 from napari_cyclegan3d.gui.preview import CyclePreview
 
-LOG_LINES, LOG_HEIGHT = 1000, 52
+LOG_LINES, LOG_HEIGHT = 1000, 46
 
 
 class ProgressPage(QWidget):

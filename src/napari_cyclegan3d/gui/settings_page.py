@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import cast
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
@@ -30,6 +30,8 @@ class _Choice:
 class SettingsPage(QWidget):
     """Settings of a training: from a preset or from a run, then as the user likes."""
 
+    changed = Signal()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._choices = _choices()
@@ -43,13 +45,10 @@ class SettingsPage(QWidget):
         self.about.setWordWrap(True)
         self.form = SettingsForm(TrainConfig)
 
-        rows = QFormLayout()
-        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        rows.addRow("preset", self.preset)
+        self.form.rows.insertRow(0, "preset", self.preset)
+        self.form.rows.insertRow(1, self.about)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(rows)
-        layout.addWidget(self.about)
         layout.addWidget(self.form)
         layout.addStretch()
 
@@ -81,18 +80,19 @@ class SettingsPage(QWidget):
         self.form.set_value(choice.config)
 
     def _tell(self) -> None:
-        """Say what was chosen, whether it was changed, and why it cannot be used."""
+        """Say what was chosen, and whether it was changed."""
         try:
-            about, changed = self._chosen.about, self.value() != self._chosen.config
-        except InputError as error:
-            about, changed = str(error), True
-        self.about.setText(about)
-        self.about.setVisible(bool(about))
+            changed = self.value() != self._chosen.config
+        except InputError:
+            changed = True
+        self.about.setText(self._chosen.about)
+        self.about.setVisible(bool(self._chosen.about))
         for index, choice in enumerate(self._choices):
             self.preset.setItemText(index, choice.name)
         name = self._chosen.name + CHANGED * changed
         self.preset.setPlaceholderText(name)
         self.preset.setItemText(self.preset.currentIndex(), name)
+        self.changed.emit()
 
 
 def _choices() -> list[_Choice]:

@@ -1,16 +1,15 @@
 """The Train dock: domains, settings, and a training to watch, pause and stop."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QTabWidget,
@@ -31,7 +30,7 @@ from napari_cyclegan3d.engine.training import (
     train,
 )
 from napari_cyclegan3d.gui.data_page import DataPage
-from napari_cyclegan3d.gui.parts import scrolled
+from napari_cyclegan3d.gui.parts import scrolled, status_line
 from napari_cyclegan3d.gui.progress_page import ProgressPage, score_line
 from napari_cyclegan3d.gui.settings_page import SettingsPage
 from napari_cyclegan3d.gui.worker import EngineWorker, start_engine, tells_closed_dock
@@ -65,13 +64,12 @@ class TrainDock(QWidget):
         self.state = State.IDLE
         self.worker: EngineWorker | None = None
         self._error: str | None = None
+        self._goes_on = False  # with what the progress page shows
         self._noticed = ""  # the last score or change, shown below the step
         self._run_path = _free_run_folder()
         self.data, self.settings = DataPage(self._run_path), SettingsPage()
         self.progress_page = ProgressPage()
-        self.status = QLabel("Add volumes to both domains, then start.")
-        self.status.setTextFormat(Qt.TextFormat.PlainText)
-        self.status.setWordWrap(True)
+        self.status = status_line()
         self.progress = QProgressBar()
         self.start_button = QPushButton("Start")
         self.pause_button = QPushButton("Pause")
@@ -95,8 +93,11 @@ class TrainDock(QWidget):
         self.pause_button.clicked.connect(self.pause)
         self.resume_button.clicked.connect(self.resume)
         self.stop_button.clicked.connect(self.stop)
+        self.data.changed.connect(self._invite)
+        self.settings.changed.connect(self._invite)
         self.data.run_folder.changed.connect(self._show_run)
         self._set_state(State.IDLE)
+        self._invite()
 
     @property
     def run_path(self) -> Path:
@@ -116,14 +117,11 @@ class TrainDock(QWidget):
         except InputError as error:
             self._refuse(str(error))
             return
-        if not resume or self.run_path != self._run_path:
-            self.progress_page.clear()
+        self._goes_on = resume and self.run_path == self._run_path
         self._error, self._noticed, self._run_path = None, "", self.run_path
-        for message in left_out:
-            self._on_event(Warned(message))
         events = train(config, domains, self._run_path, resume=resume)
         self.worker = start_engine(
-            _recorded(events, journal),
+            _recorded(events, journal, left_out),
             self._on_event,
             self._on_error,
             self._on_finished,
@@ -158,23 +156,40 @@ class TrainDock(QWidget):
             self.stop()
         return bool(super().event(event))
 
+    def _invite(self) -> None:
+        """Say what is still wrong or missing, as soon as anything is changed."""
+        if self.state is not State.IDLE:
+            return
+        try:
+            method = self.settings.value().method
+        except InputError as error:
+            self.status.setText(str(error))
+            return
+        states = RunFolder(self.run_path).states()
+        press = "press Resume." if states else "press Start."
+        missing = self.data.missing(method)
+        todo = f"add volumes to {missing}, then {press}" if missing else press
+        if states:
+            step = int(states[-1].stem.removeprefix("state_"))
+            self.status.setText(f"This run is at step {step}: {todo}")
+        else:
+            self.status.setText(todo[0].upper() + todo[1:])
+
     def _show_run(self) -> None:
         """Show the settings of a run that can be resumed."""
         self._set_state(self.state)
         run = RunFolder(self.run_path)
-        if not run.states():
-            return
         try:
-            self.settings.show_run(self.run_path.name, run.config())
+            if run.states():
+                self.settings.show_run(self.run_path.name, run.config())
         except InputError as error:
             self._refuse(str(error))
             return
-        step = int(run.states()[-1].stem.removeprefix("state_"))
-        self.status.setText(
-            f"This run is at step {step}: add its volumes, then press Resume."
-        )
+        self._invite()
 
     def _on_event(self, event: object) -> None:
+        if isinstance(event, Started) and not self._goes_on:
+            self.progress_page.clear()
         self.progress_page.show_event(event)
         match event:
             case Started():
@@ -233,8 +248,13 @@ class TrainDock(QWidget):
         )
 
 
-def _recorded(events: Iterator[Any], journal: Journal) -> Iterator[Any]:
-    """The events, each written down before it is handed on; runs with the training."""
+def _recorded(
+    events: Iterator[Any], journal: Journal, left_out: Sequence[str]
+) -> Iterator[Any]:
+    """The events, each written down before it is handed on; runs with the training.
+
+    What is left out of the training is told as soon as it has started.
+    """
     engine = cast("Generator[Any, None, None]", events)
     with closing(journal), closing(engine):
         for event in events:
@@ -243,6 +263,8 @@ def _recorded(events: Iterator[Any], journal: Journal) -> Iterator[Any]:
             except InputError as error:
                 yield Warned(str(error))
             yield event
+            if isinstance(event, Started):
+                yield from map(Warned, left_out)
 
 
 def _step_line(event: StepDone) -> str:
