@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder of the real volumes")
     parser.add_argument("--out", type=Path, default=Path("out/presets"))
     parser.add_argument("--quality", action="store_true")
+    parser.add_argument("--only", metavar="PRESET", help="leave the others out")
     parser.add_argument("--seed", type=int, default=0, help="seed of --quality")
     options = parser.parse_args()
     tune_allocator()
@@ -75,11 +76,13 @@ def new_lines(options: argparse.Namespace, done: Sequence[Line]) -> Iterator[Lin
     keys = {(one["table"], one["name"], one.get("seed")) for one in done}
     if not options.quality:
         for variant in VARIANTS:
-            if variant.small and ("short", variant.name, None) not in keys:
+            wanted = variant.small and options.only in (None, variant.preset)
+            if wanted and ("short", variant.name, None) not in keys:
                 yield short_training(options.data, options.out, variant)
         return
     for name in CHANGES:
-        if ("quality", name, options.seed) not in keys:
+        wanted = options.only in (None, name)
+        if wanted and ("quality", name, options.seed) not in keys:
             yield from quality(options.data, options.out, name, options.seed)
 
 

@@ -87,7 +87,7 @@ def _quality(lines: Iterable[Line]) -> str:
             method = f"**`{method}`, seed {one['seed']}**"
         elif one["seed"] != 0:
             continue  # what is not trained has no seed
-        budget = f"{one['steps']} steps, {one['seconds'] / 60:.1f} min"
+        budget = f"{one['seconds'] / 60:.1f} min; {_flat(one['changes'])}"
         rows.append(
             (
                 f"`{one['name']}`",
@@ -99,7 +99,14 @@ def _quality(lines: Iterable[Line]) -> str:
             )
         )
     rows.sort(key=lambda row: (row[0], row[1]))
-    head = ("preset", "part", "method", "PSNR", "SSIM", "training")
+    head = (
+        "preset",
+        "part",
+        "method",
+        "PSNR",
+        "SSIM",
+        "training; other than the preset",
+    )
     return _table(head, _without_repeats(rows))
 
 
@@ -111,6 +118,18 @@ def _without_repeats(rows: Iterable[Sequence[str]]) -> list[list[str]]:
         before = (row[0], row[1])
         shown.append(["", "", *row[2:]] if same else list(row))
     return shown
+
+
+def _flat(settings: Line, prefix: str = "") -> str:
+    """Settings in one line."""
+    texts = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            texts.append(_flat(value, f"{key}."))
+        else:
+            shown = ",".join(map(str, value)) if isinstance(value, list) else value
+            texts.append(f"{prefix}{key} {shown}")
+    return ", ".join(texts)
 
 
 def _title(name: str) -> str:

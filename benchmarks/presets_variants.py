@@ -79,7 +79,7 @@ VARIANTS = (
     Variant(
         "fibre-ct-4x",
         _cyclegan(1_149_697, 3_721_281, 11_048_769),
-        small=SMALL_FIBRES,
+        small={"steps": 20, **SMALL_FIBRES},
     ),
     Variant(
         "mri-t1t2-resnet",

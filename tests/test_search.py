@@ -233,6 +233,18 @@ def test_a_folder_of_other_volumes_is_refused(
         list(search(space, parse(TrainConfig, TINY), other, tmp_path / "out"))
 
 
+def test_a_folder_of_something_else_is_refused_and_left_alone(
+    searched: Searcher, tmp_path: Path
+) -> None:
+    history = tmp_path / "out" / "history.png"  # of a training, for example
+    history.parent.mkdir()
+    history.write_bytes(b"mine")
+    with pytest.raises(InputError, match="is not empty and holds no search"):
+        searched(trials=1)
+    assert [path.name for path in history.parent.iterdir()] == ["history.png"]
+    assert history.read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[1]\n[2]\n", b'{"a": 1}\n{}\n'])
 def test_a_damaged_study_is_refused_and_left_as_it_is(
     searched: Searcher, tmp_path: Path, content: bytes

@@ -211,7 +211,7 @@ def test_enhance_refuses_wrong_use_and_writes_nothing(
         ("--discriminator.strides=2", "discriminator.strides (2,): give 4"),
         ("--loss.cycle-losses=", "setting loss.cycle_losses"),
         ("--loss.cycle-losses=none", "setting loss.cycle_losses"),
-        ("--loss.cycle-losses=l1,l2", "setting loss.cycle_losses.1 = 'l2'"),
+        ("--loss.cycle-losses=l1,l2", "setting loss.cycle_losses, entry 2, = 'l2'"),
         ("--loss.label-real=1", "setting loss.label_real = 1"),
         ("--method=srgan", "loss.paired 0 with method srgan"),
         ("--generator.noise=maybe", "setting generator.noise = 'maybe'"),

@@ -175,6 +175,26 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     assert "--input" in wrong.err
 
 
+def test_an_option_that_is_repeated_adds_to_what_it_was_given_before(
+    command: Command, pairs: Path, run_1x: Path, tmp_path: Path
+) -> None:
+    best = tmp_path / "one.safetensors"
+    shutil.copy(run_1x / "model.safetensors", best)
+    arguments = ["--model", run_1x / "model.safetensors", "--model", best]
+    for subject in ("x1", "x2"):
+        for option, kind in (("--input", "fast"), ("--truth", "slow")):
+            arguments += [option, pairs / kind / f"{subject}_{kind}.tif"]
+    result = command(
+        "evaluate", *arguments, "--out", tmp_path / "out", "--device=cpu"
+    )
+    assert result.code == 0, result.err
+    found = scores(tmp_path / "out")
+    models = ("identity", "model", "one")
+    assert set(found) == {(f"{x}_slow.tif", m) for x in ("x1", "x2") for m in models}
+    # three steps of training cannot beat the input itself
+    assert "no better than identity" in result.out
+
+
 def test_an_earlier_evaluation_is_replaced_only_on_demand(
     command: Command, pairs: Path, run_1x: Path, tmp_path: Path
 ) -> None:

@@ -127,6 +127,21 @@ def test_nothing_is_validated_if_all_of_one_domain_is_trained_on(
     assert scored_steps(folder) == []
 
 
+def test_volumes_of_a_repeated_option_are_all_used(
+    train: Command, folder: Path
+) -> None:
+    outcome = train(
+        *("--a", folder / "a1.tif", "--a", folder / "a2.tif"),
+        *("--b", folder / "b1.tif", "--b", folder / "b2.tif"),
+        *("--validate-a", folder / "a1.tif", "--validate-a", folder / "a3.tif"),
+        *("--validate-b", folder / "b3.tif"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert trained_on(folder) == ({"a1.tif", "a2.tif"}, {"b1.tif", "b2.tif"})
+    assert outcome.err.count("warning: ") == 1  # of a1, which is trained on
+    assert scored_steps(folder) == [2, 3]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [

@@ -73,3 +73,29 @@ def test_train_and_enhance_work_without_any_gui_package(
     outcome = process(MAIN, *train, "then", *enhance)
     assert outcome.code == 0, outcome.err
     assert io.read(output).shape == (26, 28, 30)
+
+
+# a finder that answers as if the package were not installed
+WITHOUT = """
+import sys
+name = sys.argv.pop(1)
+class Missing:
+    def find_spec(self, found, path=None, target=None):
+        if found.split(".")[0] == name:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from napari_cyclegan3d.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_search_without_its_package_says_what_to_install(
+    process: Program, scans: Path, tmp_path: Path
+) -> None:
+    outcome = process(
+        *(WITHOUT, "optuna", "search", "--a", scans / "fast.tif"),
+        *("--b", scans / "slow.tif", "--out", tmp_path / "out"),
+    )
+    assert outcome.code == 1
+    assert "needs optuna; install it" in outcome.sentence
+    assert not (tmp_path / "out").exists()

@@ -100,7 +100,7 @@ def test_the_nearest_patch_that_is_proposed_is_accepted(layers: int) -> None:
         ({"steps": 0}, "setting steps = 0: input should be greater than or equal to 1"),
         ({"scale": 3}, "setting scale = 3: input should be 1, 2 or 4"),
         ({"steps": "many"}, "setting steps = 'many': input should be a valid integer"),
-        ({"patch": (32, 32)}, "setting patch.2"),
+        ({"patch": (32, 32)}, "setting patch, entry 3, = "),
         ({"optim": {"lr_generator": float("nan")}}, "setting optim.lr_generator = nan"),
         ({"loss": {"identity_b": -1}}, "setting loss.identity_b = -1"),
         ({"device": "gpu"}, "setting device = 'gpu'"),
@@ -189,3 +189,23 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.yaml: No such file"):
         load_yaml(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"device": "gpu"}, "setting device = 'gpu': cannot be used. auto, cpu"),
+        ({"patch": 32}, "setting patch = 32: give a list of values"),
+        ({"patch": [32, 32]}, "setting patch, entry 3, = .*: this value is missing"),
+        ({"loss": {"cycle_losses": ["l1", "l3"]}}, "entry 2, = 'l3': .* Terms l1, mse"),
+        ({"generator": {"encoder": [64]}}, "encoder = .*: give at least 2 values"),
+        ({"loss": {"label_real": [1, 2, 3]}}, "label_real = .*: give at most 2"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_answered_in_the_user_s_words(
+    values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence) as refusal:
+        parse(TrainConfig, values)
+    assert "^" not in str(refusal.value)
+    assert "tuple" not in str(refusal.value)

@@ -376,6 +376,17 @@ def test_a_cut_off_file_is_refused(part: float, tmp_path: Path) -> None:
         import_seed_weights(path)
 
 
+def test_weights_that_have_changed_on_disk_are_refused(tmp_path: Path) -> None:
+    path = saved(checkpoint(networks(1)), tmp_path)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2  # far from names and directory: weights
+    content[middle : middle + 100] = bytes(100)
+    path.write_bytes(content)
+    assert zipfile.ZipFile(path).testzip() is not None
+    with pytest.raises(InputError, match="or damaged"):
+        import_seed_weights(path)
+
+
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         import_seed_weights(tmp_path / "nothing.pt")

@@ -179,6 +179,16 @@ def test_a_folder_that_holds_something_is_refused_and_left_alone(
         Report(tmp_path / "mine.txt")
 
 
+def test_a_report_that_was_never_filled_does_not_block_its_folder(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):
+        Report(tmp_path / "report")
+    (tmp_path / "report" / "pictures" / "1_one.png").write_bytes(b"mine")
+    with pytest.raises(InputError, match="is not empty"):
+        Report(tmp_path / "report")
+
+
 def test_an_earlier_report_is_replaced_only_on_demand(written: Path) -> None:
     with pytest.raises(InputError, match="--overwrite"):
         Report(written)

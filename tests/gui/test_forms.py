@@ -191,11 +191,11 @@ def test_a_list_is_typed_with_commas(
 @pytest.mark.parametrize(
     ("name", "typed", "reason"),
     [
-        ("encoder", "8, many, 8, 8, 8", "setting generator.encoder.1 = 'many'"),
-        ("encoder", "8, 8, 8, 8, 1", "setting generator.encoder.4 = '1'"),
-        ("encoder", "8, 8, , 8, 8", "setting generator.encoder.2 = ''"),
+        ("encoder", "8, many, 8, 8, 8", "setting generator.encoder, entry 2, = 'many'"),
+        ("encoder", "8, 8, 8, 8, 1", "setting generator.encoder, entry 5, = '1'"),
+        ("encoder", "8, 8, , 8, 8", "setting generator.encoder, entry 3, = ''"),
         ("encoder", "8, 8, 8, 8", "generator.decoder has 4 entries for an encoder"),
-        ("cycle_losses", "l1, l3", "setting loss.cycle_losses.1 = 'l3'"),
+        ("cycle_losses", "l1, l3", "setting loss.cycle_losses, entry 2, = 'l3'"),
         ("cycle_losses", "", "setting loss.cycle_losses = ()"),
     ],
 )

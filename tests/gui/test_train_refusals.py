@@ -163,7 +163,7 @@ def test_what_is_missing_is_told_until_it_is_added(
     slow: Path,
 ) -> None:
     dock = train_dock_alone
-    data, (layer,) = dock.data, dock.data.domain_a._items
+    data = dock.data
     data.domain_a.set_value([])
     assert dock.status.text() == "Add volumes to domain A, then press Start."
     click(qtbot, dock.start_button)
@@ -171,7 +171,7 @@ def test_what_is_missing_is_told_until_it_is_added(
     wait_until_idle(qtbot, dock)
     data.domain_b.set_value([])
     assert dock.status.text() == "Add volumes to both domains, then press Start."
-    data.domain_a.add(layer)
+    data.domain_a.add(slow)
     assert dock.status.text() == "Add volumes to domain B, then press Start."
     data.domain_b.add(slow)
     assert dock.status.text() == "Press Start."

@@ -41,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     inputs = parser.add_mutually_exclusive_group(required=True)
     inputs.add_argument(
-        "--input", nargs="+", metavar="VOLUME", help=f"volumes to translate: {VOLUME}"
+        "--input",
+        action="extend",
+        nargs="+",
+        metavar="VOLUME",
+        help=f"volumes to translate: {VOLUME}",
     )
     inputs.add_argument(
         "--degrade",
@@ -50,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--truth",
+        action="extend",
         nargs="+",
         required=True,
         metavar="VOLUME",
@@ -57,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mask",
+        action="extend",
         nargs="+",
         default=[],
         metavar="VOLUME",
@@ -69,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
+        action="extend",
         nargs="+",
         required=True,
         type=Path,
@@ -233,5 +240,10 @@ def _print(summaries: "list[Summary]") -> None:
         )
         print(f"{one.model:{width}}  {one.kind:11}{figures}")
     best = best_model(summaries)
-    if best is not None:
-        print(f"best by SSIM: {best.model} ({best.mean['ssim']:.4f})")
+    if best is None:
+        return
+    said = f"best by SSIM: {best.model} ({best.mean['ssim']:.4f})"
+    baseline = next((one for one in summaries if one.kind == "baseline"), None)
+    if baseline is not None and baseline.mean["ssim"] >= best.mean["ssim"]:
+        said += f", no better than {baseline.model} ({baseline.mean['ssim']:.4f})"
+    print(said)

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for side in ("a", "b"):
         parser.add_argument(
             f"--{side}",
+            action="extend",
             nargs="+",
             required=side == "b",
             metavar="VOLUME",

@@ -36,10 +36,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Ctrl+C stops and saves; --resume goes on."
     )
     parser.add_argument(
-        "--a", nargs="+", metavar="VOLUME", help=f"domain A: {DOMAIN}; not for srgan"
+        "--a",
+        action="extend",
+        nargs="+",
+        metavar="VOLUME",
+        help=f"domain A: {DOMAIN}; not for srgan",
     )
     parser.add_argument(
-        "--b", nargs="+", required=True, metavar="VOLUME", help=f"domain B: {DOMAIN}"
+        "--b",
+        action="extend",
+        nargs="+",
+        required=True,
+        metavar="VOLUME",
+        help=f"domain B: {DOMAIN}",
     )
     parser.add_argument(
         "--run", type=Path, required=True, help="folder for all that training produces"
@@ -66,6 +75,7 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
     for side in ("a", "b"):
         parser.add_argument(
             f"--validate-{side}",
+            action="extend",
             nargs="+",
             metavar="VOLUME",
             help=f"volumes of domain {side.upper()} to score on, not trained on; a "
@@ -165,7 +175,9 @@ def _unseen(
             if not sentences:
                 left.append(volume)
         if validate and not left:
-            _warn(f"no volume of domain {name} is left to validate on")
+            _warn(
+                f"no volume of domain {name} is left to validate on; nothing is scored"
+            )
             return [[], []]
         unseen.append(left)
     return unseen

@@ -92,17 +92,44 @@ def to_yaml(config: Settings) -> str:
 def _sentence(model: type[Settings], error: ValidationError) -> str:
     """The first problem that pydantic found, as a sentence with the remedy."""
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
+    place = problem["loc"]
+    key = ".".join(part for part in place if isinstance(part, str))
     if problem["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(model, problem["loc"][:-1]))
+        known = ", ".join(_known_keys(model, place[:-1]))
         return f"unknown setting {key!r}; known are: {known}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return message
-    value = SHORT.repr(problem["input"])
-    if problem["type"] == "tuple_type":
-        return f"setting {key} = {value}: give a list of values, as in [32, 32, 32]"
-    return f"setting {key} = {value}: {message[0].lower()}{message[1:]}"
+    message = f"{message[0].lower()}{message[1:]}"
+    entry = next((part for part in place if isinstance(part, int)), None)
+    at = "" if entry is None else f", entry {entry + 1},"
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "tuple_type":
+            message = "give a list of values, as in [32, 32, 32]"
+        case "string_pattern_mismatch":
+            message = f"cannot be used. {_description(model, place)}"
+        case "missing":
+            message = "this value is missing"
+        case "too_short":
+            message = f"give at least {limits['min_length']} values"
+        case "too_long":
+            message = f"give at most {limits['max_length']} values"
+    return f"setting {key}{at} = {SHORT.repr(problem['input'])}: {message}"
+
+
+def _description(model: type[Settings], place: tuple[int | str, ...]) -> str:
+    """What is written about the setting at a place."""
+    text = ""
+    for part in place:
+        if isinstance(part, str):
+            info = model.model_fields[part]
+            text = info.description or text
+            if isinstance(info.annotation, type) and issubclass(
+                info.annotation, Settings
+            ):
+                model = info.annotation
+    return text
 
 
 def _known_keys(model: type[Settings], path: tuple[int | str, ...]) -> list[str]:

@@ -77,7 +77,7 @@ class Report:
     correlations; and at the end cases.csv, summary.csv, scores.png and scores.svg.
 
     Args:
-        folder: Must be empty or not there.
+        folder: Must hold no file, or not be there.
         overwrite: Remove what an earlier evaluation has left there.
 
     Raises:
@@ -88,7 +88,8 @@ class Report:
         self.folder, self._cases = folder, 0
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give a folder to write to")
-        if folder.is_dir() and any(folder.iterdir()):
+        # an evaluation that was refused at once leaves empty folders
+        if any(not path.is_dir() for path in folder.rglob("*")):
             if not overwrite:
                 raise InputError(
                     f"{folder}: is not empty; choose another folder, or replace an "

@@ -59,6 +59,8 @@ def open_domain(texts: Sequence[str], part: Part = "train") -> list[Volume]:
     Raises:
         InputError: A text names nothing, or something that cannot be used.
     """
+    if not all(texts):
+        raise InputError("'': an empty name is no volume; give a file or a folder")
     volumes: list[Volume] = []
     with _in_sentences():
         for is_file, group in groupby(texts, _is_image_file):
@@ -142,9 +144,12 @@ def _region(text: str) -> tuple[str, Region]:
 def _cropped(volume: Volume, region: Region, named: str) -> Volume:
     if region == (slice(None),) * 3:
         return volume
-    for part, size in zip(region, volume.shape, strict=True):
+    for axis, part, size in zip("zyx", region, volume.shape, strict=True):
         if max(abs(end) for end in (part.start or 0, part.stop or 0)) > size:
-            raise InputError(f"{named}: goes beyond the volume of shape {volume.shape}")
+            raise InputError(
+                f"{named}: goes beyond the volume of shape {volume.shape}: "
+                f"{part.start or 0}:{part.stop or ''} along {axis}; correct it"
+            )
     bounds = [
         part.indices(size)[:2] for part, size in zip(region, volume.shape, strict=True)
     ]

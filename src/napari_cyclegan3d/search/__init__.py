@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from optuna.trial import Trial
-
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.engine.sections import RecordConfig
 from napari_cyclegan3d.engine.training import Domains, StepDone, Validated, train
 
 try:
+    from optuna.trial import Trial
+
     from napari_cyclegan3d.search import report
     from napari_cyclegan3d.search.space import (
         SearchConfig,
@@ -167,8 +167,14 @@ class _Search:
             raise InputError(
                 f"{out}: cannot be made ({error.strerror}); choose another folder"
             ) from None
+        study = out / "study.jsonl"
+        if not study.exists() and any(out.iterdir()):
+            raise InputError(
+                f"{out}: is not empty and holds no search to go on with; choose "
+                "another folder"
+            )
         self.study = Study(
-            out / "study.jsonl",
+            study,
             self._identity(),
             base.seed,
             warm_up=space.steps // 3,
