@@ -214,6 +214,29 @@ def test_a_model_that_enlarges_is_trained_from_b_alone_and_enhances(
         next(enhance(blobs.b[0], model, EnhanceConfig(direction="b_to_a")))
 
 
+def test_an_enlarged_volume_keeps_the_grey_values_of_its_own_source(
+    tmp_path: Path, tiny: ConfigMaker, blobs: Domains
+) -> None:
+    config = tiny(
+        method="srgan",
+        scale=2,
+        patch=(8, 8, 8),
+        steps=1,
+        generator={"kind": "srresnet", "filters": 4, "blocks": 1},
+        discriminator={"kind": "critic", "filters": 4, "layers": 2},
+        loss={"paired": 1.0},
+        intensity={"scope": "volume"},
+    )
+    list(train(config, Domains([], blobs.b), tmp_path / "run"))
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    volume = blobs.a[0]
+    *_, one = enhance(volume, model)
+    *_, other = enhance(Volume(3 * volume.read() - 700), model)
+    np.testing.assert_allclose(
+        other.volume.read(), 3 * one.volume.read() - 700, rtol=0, atol=0.05
+    )
+
+
 @pytest.mark.parametrize("axis", ["z", "y", "x"])
 def test_a_2d_training_translates_a_volume_slice_by_slice(
     tmp_path: Path, tiny: ConfigMaker, blobs: Domains, axis: str

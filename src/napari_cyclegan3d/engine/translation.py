@@ -67,6 +67,8 @@ class Translation:
         )
         if header.config.intensity.scope == "volume":
             self.fit_in = fit_intensity([volume], header.config.intensity)
+            if header.config.method == "srgan":  # the same scan, only finer
+                self.fit_out = self.fit_in
         else:  # only refuses volumes that show nothing
             fit_intensity([volume], IntensityConfig(method="minmax"))
         self.mode = config.mode
