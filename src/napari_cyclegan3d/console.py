@@ -59,7 +59,10 @@ def show_training(
             if isinstance(event, TrainingDone):
                 return DONE
     if RunFolder(run).states():
-        print(f"stopped and saved; go on with: --run {run} --resume", file=sys.stderr)
+        print(
+            f"stopped and saved; go on with the same volumes and: --run {run} --resume",
+            file=sys.stderr,
+        )
     else:
         print("stopped before the first step; nothing to go on from", file=sys.stderr)
     return STOPPED

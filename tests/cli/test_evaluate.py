@@ -184,9 +184,7 @@ def test_an_option_that_is_repeated_adds_to_what_it_was_given_before(
     for subject in ("x1", "x2"):
         for option, kind in (("--input", "fast"), ("--truth", "slow")):
             arguments += [option, pairs / kind / f"{subject}_{kind}.tif"]
-    result = command(
-        "evaluate", *arguments, "--out", tmp_path / "out", "--device=cpu"
-    )
+    result = command("evaluate", *arguments, "--out", tmp_path / "out", "--device=cpu")
     assert result.code == 0, result.err
     found = scores(tmp_path / "out")
     models = ("identity", "model", "one")

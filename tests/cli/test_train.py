@@ -24,7 +24,6 @@ def test_a_run_folder_holds_everything_that_training_produced(run_1x: Path) -> N
     assert files == {
         "config.yaml",
         "metrics.csv",
-        "validation.csv",
         "history.png",
         "log.txt",
         "model.safetensors",

@@ -41,7 +41,10 @@ def trained_on(folder: Path) -> tuple[set[str], set[str]]:
 
 
 def scored_steps(folder: Path) -> list[int]:
-    with (folder / "run" / "validation.csv").open(newline="") as file:
+    table = folder / "run" / "validation.csv"
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
@@ -168,3 +171,20 @@ def test_domain_a_may_be_missing_only_where_it_is_made_from_b(
     outcome = train("--b", folder / "b1.tif")
     assert outcome.code == 2
     assert "--a is missing" in outcome.sentence
+
+
+def test_a_dataset_file_of_one_domain_alone_cannot_be_scored_and_says_so(
+    train: Command, folder: Path
+) -> None:
+    entries = {
+        "train": [{"path": "c1.h5", "dset": "data"}],
+        "validate": [{"path": "c2.h5", "dset": "data"}],
+    }
+    for n in (1, 2):
+        io.write(io.read(folder / f"a{n}.tif"), folder / f"c{n}.h5")
+    (folder / "a.json").write_text(json.dumps(entries))
+    outcome = train("--a", folder / "a.json", "--b", folder / "b1.tif")
+    assert outcome.code == 0, outcome.err
+    assert "nothing of domain B is listed to validate on" in outcome.err
+    assert "--validate-b" in outcome.err
+    assert scored_steps(folder) == []

@@ -209,3 +209,15 @@ def test_a_value_of_the_wrong_form_is_answered_in_the_user_s_words(
         parse(TrainConfig, values)
     assert "^" not in str(refusal.value)
     assert "tuple" not in str(refusal.value)
+
+
+def test_a_paired_loss_without_pairs_is_refused() -> None:
+    with pytest.raises(InputError, match=r"loss\.paired 3 without sampling\.pairs"):
+        parse(TrainConfig, {"loss": {"paired": 3}})
+    parse(TrainConfig, {"loss": {"paired": 3}, "sampling": {"pairs": True}})
+
+
+def test_a_channel_that_volumes_do_not_have_is_refused() -> None:
+    parse(TrainConfig, {"loss": {"cycle_losses": ["l1[0]*2"]}})
+    with pytest.raises(InputError, match=r"loss term l1\[0\+1\]: volumes have one"):
+        parse(TrainConfig, {"loss": {"cycle_losses": ["mse", "l1[0+1]"]}})

@@ -276,7 +276,8 @@ def test_identity_terms_compare_with_the_image_that_was_resized_before(
 
 
 def test_pairs_are_compared_only_where_a_batch_has_them(tiny: ConfigMaker) -> None:
-    config, plain = tiny(loss={"paired": 3.0}), batch()
+    config = tiny(loss={"paired": 3.0}, sampling={"pairs": True, "pool": 2})
+    plain = batch()
     paired = Batch(plain.real_a, plain.real_b, paired=True)
     gan = CycleGan(config, CPU)
     fake_b = gan.generators["a_to_b"](plain.real_a)

@@ -100,7 +100,7 @@ MISTAKES: list[tuple[object, str]] = [
     ({"train": [entry(), {"dset": "data"}]}, r"train\[1\]: setting path"),
     ({"train": [entry(ROI=[[0] * 3, [-1] * 3])]}, r"train\[0\]: unknown setting 'ROI'"),
     ({"train": [entry(ROI0=[0])]}, r"train\[0\]: setting ROI0"),
-    ({"train": [entry(ROI0=[0, "x"])]}, r"train\[0\]: setting ROI0\.1 = 'x'"),
+    ({"train": [entry(ROI0=[0, "x"])]}, r"train\[0\]: setting ROI0, entry 2, = 'x'"),
     (
         {"train": [entry(ROI0=[0, 10])]},
         r"train\[0\]: .*scan\.h5: goes beyond .*\(9, 10",

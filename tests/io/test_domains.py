@@ -73,6 +73,7 @@ def test_a_name_that_looks_like_a_region_or_a_pattern_is_that_file(
     [
         ("{scan}[0:10,:,:]", r"goes beyond the volume of shape \(9, 10, 11\)"),
         ("{scan}[0:-10,:,:]", "goes beyond"),
+        ("{scan}[:,2:4,3:12]", r"\(9, 10, 11\): 3:12 along x; correct it"),
         ("{scan}[5:5,:,:]", "holds no voxel"),
         ("{scan}[0:4,0:4]", "a region has three ranges"),
         ("{scan}[0:4,0:4,0:4:2]", "a region has three ranges"),
@@ -88,6 +89,16 @@ def test_what_names_nothing_is_refused(text: str, sentence: str, scan: Path) -> 
     with pytest.raises(InputError, match=sentence) as refusal:
         open_domain([named])
     assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scan.parent)
+    assert found(".")
+    for open_text in (open_volume, lambda text: open_domain([text])):
+        with pytest.raises(InputError, match="an empty name is no volume"):
+            open_text("")
 
 
 def test_volumes_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from napari_cyclegan3d.engine.sections import RecordConfig
 from napari_cyclegan3d.io import journal as journal_module
 from napari_cyclegan3d.io.history import POINTS, read_curves
 from napari_cyclegan3d.io.journal import Journal, write_animation
-from napari_cyclegan3d.io.pictures import CYCLES, histogram, preview_rows
+from napari_cyclegan3d.io.pictures import CYCLES, draw_grid, histogram, preview_rows
 
 MODEL = Path("model.safetensors")
 
@@ -273,3 +273,14 @@ def test_tensorboard_that_is_not_installed_is_refused_before_anything_is_written
         Journal(tmp_path, RecordConfig(tensorboard=True))
     assert not list(tmp_path.iterdir())
     Journal(tmp_path, RecordConfig())
+
+
+def test_a_long_caption_stays_above_its_own_panel() -> None:
+    grey = np.zeros((40, 100), np.uint8)
+    above_second = [
+        np.asarray(draw_grid([[(caption, grey), ("truth", grey)]]))[:, 110:]
+        for caption in ("run", "a/run/with/a/long/name/model", "")
+    ]
+    assert above_second[0].max() > 200  # its own caption
+    for other in above_second[1:]:
+        np.testing.assert_array_equal(above_second[0], other)

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from napari_cyclegan3d.cli.options import DOMAIN, add_settings, settings_from
-from napari_cyclegan3d.cli.train import _add_validation, _check_use, _domains
+from napari_cyclegan3d.cli.domains import (
+    add_domains,
+    check_domains,
+    domains_from,
+)
+from napari_cyclegan3d.cli.options import add_settings, settings_from
 from napari_cyclegan3d.console import DONE, STOPPED, stoppable
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.presets import load_preset, preset_names
@@ -33,16 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "those with the best score on volumes that are not trained on. Ctrl+C stops; "
         "the same command goes on. The result is best.yaml, for train --config."
     )
-    for side in ("a", "b"):
-        parser.add_argument(
-            f"--{side}",
-            action="extend",
-            nargs="+",
-            required=side == "b",
-            metavar="VOLUME",
-            help=f"domain {side.upper()}: {DOMAIN}",
-        )
-    _add_validation(parser)
+    add_domains(parser)
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the search, new or begun"
     )
@@ -81,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
     preset = load_preset(options.preset).settings if options.preset else {}
     base = settings_from(options, TrainConfig, preset)
-    _check_use(options, base)
+    check_domains(options, base)
     values = {
         "trials": options.trials,
         "steps": options.trial_steps,
@@ -90,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     }
     space = parse(SearchConfig, values)
     tune_allocator()
-    return _show(search(space, base, _domains(options, base), options.out))
+    return _show(search(space, base, domains_from(options, base), options.out))
 
 
 def _show(events: "Iterator[SearchEvent]") -> int:

@@ -108,6 +108,11 @@ class TrainConfig(Settings):
             raise ValueError(
                 "loss.paired 0 with method srgan: nothing ties fake_b to B; use 1"
             )
+        if self.method == "cyclegan" and self.loss.paired and not self.sampling.pairs:
+            raise ValueError(
+                f"loss.paired {self.loss.paired:g} without sampling.pairs: nothing "
+                "is paired; switch sampling.pairs on, or set loss.paired to 0"
+            )
         if self.balance.enabled and self.method != "cyclegan":
             raise ValueError("balance.enabled: balances cyclegan only; switch it off")
         return self

@@ -217,6 +217,17 @@ class LossConfig(Settings):
     )
 
     @model_validator(mode="after")
+    def _channels_that_there_are(self) -> Self:
+        for term in (*self.cycle_losses, *self.identity_losses, *self.paired_losses):
+            channels = term.partition("[")[2].partition("]")[0]
+            if channels not in ("", "0"):
+                raise ValueError(
+                    f"loss term {term}: volumes have one channel; leave out "
+                    f"[{channels}]"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _ordered_labels(self) -> Self:
         for name in ("label_real", "label_fake"):
             low, high = getattr(self, name)

@@ -59,8 +59,6 @@ def open_domain(texts: Sequence[str], part: Part = "train") -> list[Volume]:
     Raises:
         InputError: A text names nothing, or something that cannot be used.
     """
-    if not all(texts):
-        raise InputError("'': an empty name is no volume; give a file or a folder")
     volumes: list[Volume] = []
     with _in_sentences():
         for is_file, group in groupby(texts, _is_image_file):
@@ -128,6 +126,8 @@ def _matches(pattern: str) -> list[Path]:
 
 def _region(text: str) -> tuple[str, Region]:
     """A text without its region, and the region (everything, if it has none)."""
+    if not text:  # as a path it would be the current folder
+        raise InputError("'': an empty name is no volume; give a file or a folder")
     match = _REGION.match(text)
     if match is None or Path(text).exists():
         return text, (slice(None),) * 3

@@ -156,6 +156,8 @@ def draw_grid(rows: Sequence[Sequence[Panel]]) -> Image.Image:
     for row, width, height in zip(rows, widths, heights, strict=True):
         for i, (caption, image) in enumerate(row):
             x = MARGIN + i * width
+            while len(caption) > 1 and draw.textlength(caption, font) > width - MARGIN:
+                caption = f"…{caption[2:]}"  # names of runs differ at their ends
             draw.text((x, y), caption, fill=ink, font=font)
             picture.paste(Image.fromarray(image), (x, y + CAPTION))
         y += height + CAPTION + MARGIN

@@ -77,6 +77,8 @@ def draw_slices(
             axes.scatter(shown, _scores(results, pruned), marker=marker)
         if getattr(distribution, "log", False):
             axes.set_xscale("log")
+            # within a decade each of its ticks has a label
+            axes.tick_params("x", which="both", rotation=45)
     _save(figure, path)
 
 
