@@ -37,6 +37,7 @@ SPECIAL: dict[str, Any] = {
     "loss.paired_losses": ("gradient*2", "tv*1e-3"),
     "loss.label_real": (0.75, 0.875),
     "loss.label_fake": (0.125, 0.25),
+    "optim.kickstart": 3,
     "intensity.percentiles": (1.5, 97.5),
     "tile": (12, 16, 20),
 }

@@ -356,3 +356,24 @@ def test_the_mean_keeps_the_statistics_of_batch_norm(tiny: ConfigMaker) -> None:
     assert pairs
     assert all(torch.equal(mean, now) for mean, now in pairs)
     assert not gan.means["a_to_b"].training
+
+
+@pytest.mark.parametrize(
+    ("scale", "wanted", "steps"), [(1, None, 0), (2, None, 150), (4, 0, 0), (1, 7, 7)]
+)
+def test_a_kickstart_is_automatic_where_the_size_changes(
+    tiny: ConfigMaker, scale: int, wanted: int | None, steps: int
+) -> None:
+    gan = CycleGan(tiny(scale=scale, optim={"kickstart": wanted}), CPU)
+    assert gan.kickstart == steps
+
+
+def test_trained_networks_need_no_kickstart_also_after_a_resume(
+    tiny: ConfigMaker,
+) -> None:
+    config = tiny(optim={"kickstart": 9})
+    gan, trained, resumed = (CycleGan(config, CPU) for _ in range(3))
+    gan.take_weights(trained.networks)
+    assert gan.kickstart == 0
+    resumed.load_state_dict(copy.deepcopy(gan.state_dict()))
+    assert resumed.kickstart == 0

@@ -516,3 +516,16 @@ def test_a_mostly_empty_volume_is_enhanced_with_the_percentiles_of_the_model(
     np.testing.assert_allclose(
         enhanced(Volume(grey), model, tile=(8, 8, 8)), grey, atol=1e-4
     )
+
+
+def test_instance_norm_sees_as_much_of_a_volume_as_of_a_training_patch(
+    random_model: ModelMaker,
+) -> None:
+    volume = scan((50, 40, 44))
+    for norm, mode in (("instance", "auto"), ("none", "blend")):
+        model = random_model(2, norm=norm)
+        for direction, patch in (("a_to_b", 32), ("b_to_a", 64)):
+            config = EnhanceConfig(mode=mode, direction=direction)
+            first = next(enhance(volume, model, config))
+            assert isinstance(first, EnhanceStarted)
+            assert (first.tile == (patch,) * 3) == (norm == "instance")

@@ -139,7 +139,7 @@ DOCUMENTED: dict[str, dict[str, Any]] = {
         "scale": 1,
         "patch": (128, 128, 128),
         "optim.lr_generator": 2e-4,
-        "optim.kickstart": 0,
+        "optim.kickstart": None,
     },
     "fibre-ct-2x": {
         **FIBRE,

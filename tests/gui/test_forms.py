@@ -84,6 +84,8 @@ def random_value(name: str, info: FieldInfo, rng: np.random.Generator) -> Any:
         return None
     if name in LISTS:
         return LISTS[name][: int(rng.integers(2, len(LISTS[name]) + 1))]
+    if name == "kickstart":
+        return int(rng.integers(1_000_000))
     if name == "tile":
         return tuple(int(side) for side in rng.integers(1, FAR, 3))
     low, high = sorted(int(end) for end in rng.choice(99999, 2, replace=False))
@@ -320,8 +322,11 @@ def test_choices_are_those_of_the_settings(form: SettingsForm) -> None:
 def test_the_wheel_changes_no_value_and_scrolls_what_is_around(
     form: SettingsForm,
 ) -> None:
-    tile = {"tile": (8, 8, 8)} if form.model is EnhanceConfig else {}
-    before = parse(form.model, {"device": "cpu", **tile})
+    # what is automatic is switched off
+    given: dict[str, Any] = {"tile": (8, 8, 8)}
+    if form.model is TrainConfig:
+        given = {"optim": {"kickstart": 5}}
+    before = parse(form.model, {"device": "cpu", **given})
     form.set_value(before)
     wheeled = [*boxes(form, QAbstractSpinBox), *boxes(form, QComboBox)]
     assert len(wheeled) >= 7

@@ -6,11 +6,12 @@ Zhu et al. 2017, arXiv:1703.10593. In code / in the paper: `a_to_b` / G, `b_to_a
 noisy ones, and without the noise the network must hide it in the clean image.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_cyclegan3d.engine import losses
 from napari_cyclegan3d.engine.config import TrainConfig
@@ -51,6 +52,8 @@ class CycleGan(Gan):
             TERMS,
         )
         self.scale = Fraction(config.scale)
+        wanted = config.optim.kickstart
+        self.kickstart = _kickstart(config.scale) if wanted is None else wanted
         self.pool_a = ReplayPool(config.sampling.pool, self.random)
         self.pool_b = ReplayPool(config.sampling.pool, self.random)
 
@@ -112,10 +115,10 @@ class CycleGan(Gan):
         The other generator then learns the right contrast before the first one can
         lead both astray to the inverted one.
         """
-        optim = self.config.optim
-        if self.steps_done >= optim.kickstart:
+        if self.steps_done >= self.kickstart:
             return fake
-        if torch.rand((), generator=self.random) >= optim.kickstart_chance:
+        chance = self.config.optim.kickstart_chance
+        if torch.rand((), generator=self.random) >= chance:
             return fake
         return losses.resized(source, scale)
 
@@ -155,7 +158,7 @@ class CycleGan(Gan):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on as if nothing had happened."""
         pools = {"pool_a": self.pool_a.images, "pool_b": self.pool_b.images}
-        return super().state_dict() | pools
+        return super().state_dict() | pools | {"kickstart": self.kickstart}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`.
@@ -166,6 +169,24 @@ class CycleGan(Gan):
         super().load_state_dict(state)
         self.pool_a.images = list(state["pool_a"])
         self.pool_b.images = list(state["pool_b"])
+        self.kickstart = int(state["kickstart"])
+
+    def take_weights(self, networks: Mapping[str, nn.Module]) -> None:
+        """Begin with trained networks, which need no kickstart.
+
+        Args:
+            networks: By name, of the same settings.
+        """
+        super().take_weights(networks)
+        self.kickstart = 0
+
+
+def _kickstart(scale: int) -> int:
+    """Steps of the kickstart where none are asked for.
+
+    docs/recipe.md: at 2x, without it, 500 steps teach the generators nothing.
+    """
+    return 150 if scale > 1 else 0
 
 
 class ReplayPool:

@@ -126,6 +126,17 @@ class Gan:
         self.random.set_state(state["random"])
         self.steps_done = int(state["steps_done"])
 
+    def take_weights(self, networks: Mapping[str, nn.Module]) -> None:
+        """Begin with trained networks.
+
+        Args:
+            networks: By name, of the same settings.
+        """
+        for name, network in networks.items():
+            self.networks[name].load_state_dict(network.state_dict())
+        for name, mean in self.means.items():
+            mean.load_state_dict(networks[name].state_dict())
+
     def _run(self, network: nn.Module, image: Tensor) -> Tensor:
         """A network's output in fp32, computed in the training's number format."""
         with torch.autocast(

@@ -296,12 +296,11 @@ class OptimConfig(Settings):
         "kaiming",
         description="Weights at the start; normal: deviation 0.02, as in CycleGAN.",
     )
-    kickstart: int = Field(
-        0,
-        ge=0,
-        le=1_000_000,
+    kickstart: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        None,
         description="First steps in which cycles may start from the resized real "
-        "image instead of the fake: keeps the contrast from being inverted; 0: off.",
+        "image instead of the fake: keeps the contrast from being inverted, and gets "
+        "2x and 4x going. By default 150 at 2x and 4x, 0 at 1x.",
     )
     kickstart_chance: float = Field(
         0.7, gt=0, le=1, description="Chance of that, at each of those steps."

@@ -159,7 +159,4 @@ def _take_weights(gan: Gan, model: Model) -> None:
                 f"training has {getattr(ours, key)}: use the same settings to start "
                 "from it"
             )
-    for name, network in model.networks.items():
-        gan.networks[name].load_state_dict(network.state_dict())
-    for name, mean in gan.means.items():
-        mean.load_state_dict(model.networks[name].state_dict())
+    gan.take_weights(model.networks)

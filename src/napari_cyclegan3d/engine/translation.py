@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.checkpoint import Model
-from napari_cyclegan3d.engine.config import EnhanceConfig
+from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.devices import choose_device
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import fit_intensity
@@ -77,13 +77,21 @@ class Translation:
         seen = Reach(self.network.stride, measure_halo(self.network))
         across = seen if self.network.dims == 3 else Reach(1, (0, 0))
         self.reach = (across, seen, seen)
-        self.tile = config.tile or self._largest_tile(config.memory_gb * 1e9)
+        self.tile = config.tile or self._usual_tile(header.config, config)
         self.plan = self._plan(config)
 
     def _plan(self, config: EnhanceConfig) -> TilePlan:
         if self.mode == "blend":
             return plan_blend(self.volume.shape, self.tile, config.overlap, self.reach)
         return plan_exact(self.volume.shape, self.tile, self.reach)
+
+    def _usual_tile(self, trained: TrainConfig, config: EnhanceConfig) -> Shape:
+        largest = self._largest_tile(config.memory_gb * 1e9)
+        if self.mode == "exact" or not self.network.tile_dependent:
+            return largest
+        # instance norm is right for as much of an image as it was trained on
+        patch = trained.patch if config.direction == "a_to_b" else trained.patch_b
+        return (largest[0] if trained.dims == 2 else patch[0], patch[1], patch[2])
 
     def _largest_tile(self, memory: float) -> Shape:
         """The largest cube whose work fits the memory, cut to the volume.
