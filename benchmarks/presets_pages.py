@@ -12,7 +12,10 @@ NETWORKS = {"a_to_b": "A → B", "b_to_a": "B → A", "judge_b": "discriminator 
 def replace_tables(page: Path, networks: Sequence[Line], lines: Sequence[Line]) -> None:
     """Write the tables that there are results for; text around them stays."""
     text = page.read_text(encoding="utf-8")
-    short = [one for one in lines if one["table"] == "short"]
+    short = sorted(
+        (one for one in lines if one["table"] == "short"),
+        key=lambda one: one["name"].split()[0],
+    )
     quality = [one for one in lines if one["table"] == "quality"]
     text = _replaced(text, "networks", _networks(networks))
     if short:
@@ -84,18 +87,18 @@ def _quality(lines: Iterable[Line]) -> str:
     for one in lines:
         method, trained = one["method"], one["method"] == one["name"]
         if trained:
-            method = f"**`{method}`, seed {one['seed']}**"
+            method = f"**trained, seed {one['seed']}**"
         elif one["seed"] != 0:
             continue  # what is not trained has no seed
         budget = f"{one['seconds'] / 60:.1f} min; {_flat(one['changes'])}"
         rows.append(
             (
-                f"`{one['name']}`",
+                _title(one["name"]),
                 one["part"],
                 method,
                 f"{one['psnr']:.2f} dB",
                 f"{one['ssim']:.3f}",
-                budget if trained else "",
+                budget if trained and one["part"] == "choosing" else "",
             )
         )
     rows.sort(key=lambda row: (row[0], row[1]))

@@ -14,6 +14,12 @@ from napari_cyclegan3d.engine.settings import merged, parse
 Settings = dict[str, Any]
 COMMITTED = {"encoder": [64, 128, 256], "decoder": [128, 64], "bias": True}
 X2 = {"scale": 2, "patch": [46, 64, 64]}
+# four layers would need patches larger than the slices of the head
+SMALL_003 = {
+    "patch": [1, 96, 96],
+    "batch": 1,
+    "discriminator": {"layers": 3, "strides": [2, 2, 2, 2, 1]},
+}
 # three layers would need patches of 40 voxels a side
 SMALL_FIBRES = {"patch": [20, 20, 20], "batch": 1, "discriminator": {"layers": 2}}
 SMALL_X4 = {"patch": [12, 12, 12], "batch": 1}
@@ -72,6 +78,13 @@ VARIANTS = (
         label="with generator.kind unet11",
     ),
     Variant(
+        "fibre-ct-1x",
+        {},
+        over={"optim": {"kickstart": 0}},
+        label="with optim.kickstart 0",
+        small={"steps": 100, **SMALL_FIBRES},
+    ),
+    Variant(
         "fibre-ct-2x",
         _cyclegan(1_011_361, 3_721_281, 11_048_769),
         small={"steps": 60, **SMALL_FIBRES},
@@ -111,7 +124,7 @@ VARIANTS = (
         small={"patch": [1, 96, 96], "batch": 2},
         channels=3,
     ),
-    Variant("mri-t1t2-unet-003", {}, small={"batch": 1}),
+    Variant("mri-t1t2-unet-003", {}, small=SMALL_003),
     Variant("mri-sr-srgan", {"a_to_b": 431_097}, small=SMALL_X4),
     Variant("mri-sr-srgan", {"a_to_b": 417_209}, X2, "2x", SMALL_X2),
     Variant(

@@ -377,3 +377,20 @@ def test_trained_networks_need_no_kickstart_also_after_a_resume(
     assert gan.kickstart == 0
     resumed.load_state_dict(copy.deepcopy(gan.state_dict()))
     assert resumed.kickstart == 0
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.01])
+def test_gradients_of_the_generators_are_no_longer_than_the_clip(
+    tiny: ConfigMaker, clip: float
+) -> None:
+    gan = CycleGan(tiny(optim={"clip": clip}), CPU)
+    gan.step(batch())
+    squares = [
+        float(weight.grad.square().sum())
+        for network in gan.generators.values()
+        for weight in network.parameters()
+        if weight.grad is not None
+    ]
+    length = math.sqrt(sum(squares))
+    assert (length <= 0.0101) == (clip > 0)
+    assert length > 0
