@@ -50,7 +50,7 @@ def test_a_stopped_training_is_saved_and_goes_on_bit_for_bit_as_if_it_had_not_be
     running.send_signal(number)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert f"go on with: --run {run} --resume" in err
+    assert f"go on with the same volumes and: --run {run} --resume" in err
     assert "Traceback" not in err
     assert "model: " not in out
 
