@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from napari_cyclegan3d.engine.balance import Balancer, Decision
-from napari_cyclegan3d.engine.checkpoint import load_model
+from napari_cyclegan3d.engine.checkpoint import load_model, load_state
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
@@ -175,6 +175,8 @@ def test_a_training_that_stays_inverted_is_tried_again_and_then_left_alone(
     assert "balancing stops" in balanced[-1].reason
     assert of(StepDone, events)[-1].step == 90
     assert "balancing stops" in (run / "log.txt").read_text()
+    last = load_state(RunFolder(run).states()[-1])
+    assert last["gan"]["kickstart"] == back[-1].step + 150
 
 
 def test_a_model_that_enlarges_is_trained_from_b_alone_and_enhances(

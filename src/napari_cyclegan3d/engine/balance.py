@@ -7,7 +7,7 @@ while all is well. Knows numbers only: the training saves, returns and applies.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ RECOGNISED, UNSURE, SURE = 0.25, 0.6, 0.85
 NUDGE, PUSH, SPREAD, RATE_NUDGE = 0.2, 0.3, 0.5, 1.1
 WEIGHT_RANGE, RATIO_RANGE, RATE_FLOOR = 10.0, 4.0, 0.02
 MOST_ROLLBACKS = 10
+KICKSTART = 150
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Decision:
         rates: lr_generator and lr_discriminator from now on, before the schedule.
         reason: A sentence for the log.
         step_back_to: Only of a rollback; 0 is the start of the training.
+        kickstart: Steps, from where the training goes on, in which cycles may start
+            from the resized source: what turns an inverted contrast.
     """
 
     kind: Literal["rollback", "adjust"]
@@ -48,6 +51,7 @@ class Decision:
     rates: Mapping[str, float]
     reason: str
     step_back_to: int | None = None
+    kickstart: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,12 +165,14 @@ class Balancer:
             self.weights = dict(self.initial_weights)
             self.rates = dict(self.initial_rates)
         self._change_after(failure)
-        return self._decision(
+        decision = self._decision(
             "rollback",
             f"{failure.reason} at step {step}{again}: back to step {target} with "
             f"{_listed(self.weights | self.rates)}",
             target,
         )
+        steps = KICKSTART if failure.kind == "inversion" else 0
+        return replace(decision, kickstart=steps)
 
     def _change_after(self, failure: _Failure) -> None:
         """Other weights by chance, and more of what acts against the failure."""

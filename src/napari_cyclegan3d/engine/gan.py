@@ -37,6 +37,7 @@ class Gan:
         means: Running means of the generators, by name: what the model keeps.
         weights: Weights of the terms; balancing changes them.
         rates: Learning rates lr_generator and lr_discriminator before the schedule.
+        kickstart: Step up to which cycles may start from the resized source.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class Gan:
         judges: Mapping[str, nn.Module],
         terms: Iterable[str],
     ) -> None:
-        self.config, self.device, self.steps_done = config, device, 0
+        self.config, self.device = config, device
+        self.steps_done = self.kickstart = 0
         self.precision = choose_precision(config.precision, device)
         # on the CPU whatever the device, so that a seed means the same everywhere
         self.random = torch.Generator().manual_seed(config.seed)

@@ -232,6 +232,8 @@ class Session:
         failed_at = self.gan.steps_done
         if decision.step_back_to is not None:
             self._go_back(decision.step_back_to)
+        if decision.kickstart:
+            self.gan.kickstart = self.gan.steps_done + decision.kickstart
         self.gan.weights.update(decision.weights)
         self.gan.rates.update(decision.rates)
         self.folder.log(f"step {failed_at}: {decision.reason}")
