@@ -5,6 +5,7 @@ The methods (`cyclegan`, `srgan`) say which networks there are and what one step
 
 import copy
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ EMA_WARM_UP = 10
 LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
-class Gan:
+class Gan(ABC):
     """The state of one training.
 
     Args:
@@ -90,12 +91,13 @@ class Gan:
         self._update_means()
         return {name: float(value.detach()) for name, value in terms.items()}
 
+    @abstractmethod
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """One update of all networks; the terms of the objective before it."""
 
+    @abstractmethod
     def translate(self, batch: Batch) -> dict[str, Tensor]:
         """What the averaged generators make of patches, and the patches, by name."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on as if nothing had happened."""
