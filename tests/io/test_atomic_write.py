@@ -29,6 +29,12 @@ class Failing:
         return np.zeros((len(planes), 1024, 1024), np.uint8)
 
 
+def content(path: Path) -> dict[str, bytes]:
+    """All bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}
+
+
 @pytest.fixture(params=io.WRITABLE_SUFFIXES)
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A file that is there; nothing else may be in its folder afterwards."""
@@ -39,10 +45,10 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_write_that_fails_leaves_the_old_file_as_it_was(path: Path) -> None:
-    before = path.read_bytes()
+    before = content(path)
     with pytest.raises(InputError, match="the source is gone"):
         io.write(Volume(Failing()), path)
-    assert path.read_bytes() == before
+    assert content(path) == before
 
 
 FILL_THE_DISK = """
@@ -61,14 +67,14 @@ except io.InputError as error:
 
 def test_a_disk_that_becomes_full_leaves_the_old_file_as_it_was(path: Path) -> None:
     pytest.importorskip("resource", reason="limits of file size are POSIX ones")
-    before = path.read_bytes()
+    before = content(path)
     command = [sys.executable, "-c", FILL_THE_DISK, str(path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stderr == ""
     (sentence,) = run.stdout.splitlines()
     assert sentence.startswith(f"{path}: could not be written (")
     assert sentence.endswith("choose another folder; nothing was changed")
-    assert path.read_bytes() == before
+    assert content(path) == before
 
 
 def test_a_volume_is_written_over_the_file_it_is_read_from(path: Path) -> None:
@@ -127,6 +133,8 @@ def test_a_missing_folder_and_a_folder_as_target_are_refused(tmp_path: Path) -> 
     volume = Volume(np.zeros((2, 3, 4), np.uint8))
     with pytest.raises(InputError, match="nowhere does not exist; create it"):
         io.write(volume, tmp_path / "nowhere" / "a.tif")
+    with pytest.raises(InputError, match="nowhere does not exist; create it"):
+        io.write(volume, tmp_path / "nowhere" / "a.zarr")
     (tmp_path / "b.tif").mkdir()
     with pytest.raises(InputError, match=r"b\.tif: is a folder; give the name"):
         io.write(volume, tmp_path / "b.tif")

@@ -2,7 +2,10 @@
 
 import gzip
 import io as memory
+import json
 import os
+import pickle
+import shutil
 import struct
 import tempfile
 import tracemalloc
@@ -17,6 +20,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from PIL import Image
 
 from napari_cyclegan3d import io
@@ -53,7 +57,7 @@ def written(path: Path) -> bytes:
         path.write_bytes(written(path.with_suffix(".h5")))
     else:
         io.write(Volume(NOISE), path)
-    return path.read_bytes()
+    return b"" if path.is_dir() else path.read_bytes()
 
 
 def half(path: Path) -> None:
@@ -359,6 +363,137 @@ def packed_tensor(path: Path) -> None:
             packed.writestr(name, data)
 
 
+def describe(path: Path, **changes: object) -> None:
+    """A written OME-Zarr with other attributes of its image."""
+    io.write(Volume(NOISE, unit="micrometer"), path)
+    content = json.loads((path / "zarr.json").read_text())
+    del content["attributes"]["napari_cyclegan3d"]
+    content["attributes"]["ome"]["multiscales"][0] |= changes
+    (path / "zarr.json").write_text(json.dumps(content))
+
+
+def placed_by(path: Path, **step: object) -> None:
+    level = {"path": "0", "coordinateTransformations": [step]}
+    describe(path, datasets=[level])
+
+
+def zero_scale(path: Path) -> None:
+    placed_by(path, type="scale", scale=[1, 0, 1])
+
+
+def short_scale(path: Path) -> None:
+    placed_by(path, type="scale", scale=[1, 1])
+
+
+def rotated(path: Path) -> None:
+    placed_by(path, type="rotation", rotation=[1, 0, 0, 1])
+
+
+def far_away_array(path: Path) -> None:
+    level = {"path": "../b.zarr/0", "coordinateTransformations": []}
+    describe(path, datasets=[level])
+
+
+def lost_array(path: Path) -> None:
+    describe(path, datasets=[{"path": "1", "coordinateTransformations": []}])
+
+
+def mixed_units(path: Path) -> None:
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    describe(path, axes=[axes[0] | {"unit": "micrometer"}, *axes[1:]])
+
+
+def x_first(path: Path) -> None:
+    describe(path, axes=[{"name": name, "type": "space"} for name in "xyz"])
+
+
+def five_axes(path: Path) -> None:
+    step = {"type": "scale", "scale": [1, 1, 1, 1, 1]}
+    level = {"path": "0", "coordinateTransformations": [step]}
+    axes = [{"name": name, "type": "space"} for name in "tczyx"]
+    describe(path, axes=axes, datasets=[level])
+
+
+def no_axes(path: Path) -> None:
+    describe(path, axes=7)
+
+
+def future_version(path: Path) -> None:
+    describe(path)
+    text = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(text.replace('"0.5"', '"0.9"'))
+
+
+def cut_metadata(path: Path) -> None:
+    io.write(Volume(NOISE), path)
+    text = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(text[: len(text) // 2])
+
+
+def cut_array_metadata(path: Path) -> None:
+    io.write(Volume(NOISE), path)
+    (path / "0" / "zarr.json").write_text("{")
+
+
+def vast_metadata(path: Path) -> None:
+    path.mkdir()
+    with (path / "zarr.json").open("wb") as file:
+        file.truncate(2**40)
+
+
+def changed_array(path: Path, **changes: object) -> None:
+    io.write(Volume(NOISE), path)
+    content = json.loads((path / "0" / "zarr.json").read_text())
+    (path / "0" / "zarr.json").write_text(json.dumps(content | changes))
+
+
+def vast_chunks(path: Path) -> None:
+    sides = {"chunk_shape": [99999, 99999, 99999]}
+    changed_array(path, chunk_grid={"name": "regular", "configuration": sides})
+
+
+def unknown_codec(path: Path) -> None:
+    changed_array(path, codecs=[{"name": "magic", "configuration": {}}])
+
+
+def empty_zarr(path: Path) -> None:
+    path.mkdir()
+
+
+def bare_array(path: Path) -> None:
+    zarr.create_array(path, data=VOXELS)
+
+
+def channels_zarr(path: Path) -> None:
+    step = {"type": "scale", "scale": [1, 1, 1, 1]}
+    level = {"path": "0", "coordinateTransformations": [step]}
+    axes = [{"name": name, "type": "space"} for name in "czyx"]
+    image = {"axes": axes, "datasets": [level]}
+    ome = {"version": "0.5", "multiscales": [image]}
+    group = zarr.create_group(path, attributes={"ome": ome})
+    group.create_array("0", data=np.stack([VOXELS, VOXELS]))
+
+
+def complex_zarr(path: Path) -> None:
+    describe(path)
+    shutil.rmtree(path / "0")
+    zarr.create_array(path / "0", data=NOISE.astype(np.complex64))
+
+
+def pickles(path: Path) -> None:
+    """Voxels that run a program when they are decoded."""
+    step = {"type": "scale", "scale": [1, 1, 1]}
+    level = {"path": "0", "coordinateTransformations": [step]}
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    image = {"version": "0.4", "axes": axes, "datasets": [level]}
+    group = zarr.create_group(path, zarr_format=2, attributes={"multiscales": [image]})
+    group.create_array("0", shape=(1, 1, 1), dtype="u1", compressors=None)
+    content = json.loads((path / "0" / ".zarray").read_text())
+    content["compressor"] = {"id": "pickle"}
+    (path / "0" / ".zarray").write_text(json.dumps(content))
+    (path / "0" / "0.0.0").write_bytes(pickle.dumps(Harm()))
+
+
 CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (missing, "a.tif", "no such file or folder; check the path"),
     (missing, "a.nii", "no such file"),
@@ -433,6 +568,28 @@ CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (stack_of_tensors, "a.pt", r"tensor of shape \(5, 20, 24\); save one slice"),
     (repeated_tensor, "a.pt", r"promises \(100000, 100000\) values"),
     (complex_tensor, "a.pt", "complex64 are no grey values"),
+    (missing, "a.zarr", "no such file or folder"),
+    (text, "a.zarr", "is a file; an OME-Zarr is a folder"),
+    (empty_zarr, "a.zarr", r"holds no zarr\.json, \.zattrs or \.zgroup"),
+    (bare_array, "a.zarr", r"no multiscales in its attributes\); give the folder"),
+    (cut_metadata, "a.zarr", "is no OME-Zarr image that can be read"),
+    (cut_array_metadata, "a.zarr", "is no OME-Zarr image that can be read"),
+    (vast_metadata, "a.zarr", "is too large for attributes"),
+    (future_version, "a.zarr", r"is OME-Zarr 0\.9; known are 0\.4 and 0\.5"),
+    (no_axes, "a.zarr", "is no OME-Zarr image that can be read"),
+    (x_first, "a.zarr", "has the axes x y z; save it with z y x"),
+    (five_axes, "a.zarr", "does not fit its axes"),
+    (channels_zarr, "a.zarr", r"shape \(2, 5, 20, 24\); save one channel"),
+    (mixed_units, "a.zarr", "in micrometer and pixel cannot be compared"),
+    (zero_scale, "a.zarr", r"scale of \[1\.0, 0\.0, 1\.0\] places no image"),
+    (short_scale, "a.zarr", "its scale has not one number per axis"),
+    (rotated, "a.zarr", "is placed by 'rotation'"),
+    (far_away_array, "a.zarr", r"takes its voxels from '\.\./b\.zarr/0', outside"),
+    (lost_array, "a.zarr", "could not be read|is no OME-Zarr image that can be"),
+    (vast_chunks, "a.zarr", "chunks of shape .* at most 1 GiB"),
+    (unknown_codec, "a.zarr", "is no OME-Zarr image that can be read"),
+    (complex_zarr, "a.zarr", "type complex64, which are no grey values"),
+    (pickles, "a.zarr", "is no OME-Zarr image that can be read"),
 ]
 
 

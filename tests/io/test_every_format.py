@@ -97,7 +97,7 @@ def test_other_types_come_back_or_are_refused_with_those_that_the_format_has(
     suffix: str, dtype: str, tmp_path: Path, coordinates: Coordinates
 ) -> None:
     path = tmp_path / f"volume{suffix}"
-    if suffix in (".h5", ".hdf5") and dtype != "complex64":
+    if suffix in (".h5", ".hdf5", ".zarr") and dtype != "complex64":
         volume = Volume(coordinates((2, 3, 4), dtype))
         io.write(volume, path)
         assert_same_image(io.read(path), volume)
@@ -105,6 +105,16 @@ def test_other_types_come_back_or_are_refused_with_those_that_the_format_has(
     with pytest.raises(InputError, match=f"{dtype}; convert the voxels to one of .*fl"):
         io.write(Volume(np.zeros((2, 3, 4), dtype)), path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_that_are_no_numbers_come_back(
+    suffix: str, dtype: str, tmp_path: Path
+) -> None:
+    voxels = np.zeros((3, 4, 5), dtype)
+    voxels[0, 0, :3] = np.nan, np.inf, -np.inf
+    io.write(Volume(voxels), tmp_path / f"v{suffix}")
+    assert np.array_equal(io.read(tmp_path / f"v{suffix}").read(), voxels, True)
 
 
 def test_a_region_equals_the_same_part_of_the_whole(

@@ -8,7 +8,7 @@ matrix, so the two can never disagree.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,22 @@ class ArraySource(Protocol):
 
     def __getitem__(self, region: Any, /) -> Any:
         """Voxels of a region, as something that `numpy.asarray` accepts."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Voxels that do not exist yet: the shape and type of what is to be written.
+
+    Attributes:
+        shape: Voxels per axis, (z, y, x).
+        dtype: Type of one voxel.
+    """
+
+    shape: Shape
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, region: Region, /) -> NoReturn:
+        raise ValueError(f"the voxels {format_region(region)} are only planned")
 
 
 def _identity() -> NDArray[np.float64]:

@@ -1,18 +1,22 @@
 """Volumes in files: `read` and `write`, by suffix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io import hdf5, nifti, png, slices, tensors, tiff
+from napari_cyclegan3d.io import hdf5, nifti, ome_zarr, png, slices, tensors, tiff
+from napari_cyclegan3d.io.blocks import Sink
 
 __all__ = [
     "READABLE_SUFFIXES",
     "WRITABLE_SUFFIXES",
+    "Sink",
     "can_read",
     "can_write",
+    "create",
     "read",
     "write",
 ]
@@ -27,14 +31,16 @@ _READERS: dict[str, Callable[[Path], Volume]] = {
     ".nxs": hdf5.read,
     ".png": png.read,
     ".pt": tensors.read,
+    ".zarr": ome_zarr.read,
 }
-_WRITERS: dict[str, Callable[[Volume, Path], None]] = {
-    ".tif": tiff.write,
-    ".tiff": tiff.write,
-    ".nii": nifti.write,
-    ".nii.gz": nifti.write,
-    ".h5": hdf5.write,
-    ".hdf5": hdf5.write,
+_WRITERS: dict[str, Callable[[Volume, Path], AbstractContextManager[Sink]]] = {
+    ".tif": tiff.create,
+    ".tiff": tiff.create,
+    ".nii": nifti.create,
+    ".nii.gz": nifti.create,
+    ".h5": hdf5.create,
+    ".hdf5": hdf5.create,
+    ".zarr": ome_zarr.create,
 }
 
 _Function = TypeVar("_Function")
@@ -44,7 +50,7 @@ WRITABLE_SUFFIXES = tuple(_WRITERS)
 
 
 def read(path: str | Path, dataset: str | None = None) -> Volume:
-    """Open a file, or a folder of slices (TIFF, PNG, .pt), as a volume (z, y, x).
+    """Open a file, an OME-Zarr, or a folder of slices (TIFF, PNG, .pt), as z y x.
 
     Nothing but headers is read now; voxels are read when they are asked for.
 
@@ -58,6 +64,8 @@ def read(path: str | Path, dataset: str | None = None) -> Volume:
     """
     path = Path(path)
     try:
+        if ome_zarr.is_store(path) and dataset is None:
+            return ome_zarr.read(path)
         if path.is_dir():
             return slices.read(path)
         if not path.exists():
@@ -80,23 +88,50 @@ def read(path: str | Path, dataset: str | None = None) -> Volume:
         ) from error
 
 
-def write(volume: Volume, path: str | Path) -> None:
-    """Write a volume in the format of the suffix, whole or not at all.
+def create(
+    volume: Volume, path: str | Path, fingerprint: Mapping[str, Any] | None = None
+) -> AbstractContextManager[Sink]:
+    """Lend a sink; its voxels are in the file when the block ends well.
+
+    The file appears whole or not at all. Only an OME-Zarr with a `fingerprint` is there
+    from the start, and the same job goes on with it after an interruption (see
+    `ome_zarr.create`).
+
+    Args:
+        volume: Geometry, metadata, shape and type of what will be written. Its voxels
+            are not read; `Planned` has none.
+        path: The file to create or to replace; its suffix decides on the format.
+        fingerprint: What makes this job another one than others; for OME-Zarr only.
 
     Raises:
         InputError: The format is unknown or cannot hold the volume, or the file could
             not be written; what was there before is unchanged.
     """
     path = Path(path)
-    _for_suffix(path, _WRITERS, "written")(volume, path)
+    creator = _for_suffix(path, _WRITERS, "written")
+    if creator is ome_zarr.create:
+        return ome_zarr.create(volume, path, fingerprint=fingerprint)
+    return creator(volume, path)
+
+
+def write(volume: Volume, path: str | Path) -> None:
+    """Write a volume in the format of the suffix, part by part, whole or not at all.
+
+    Raises:
+        InputError: The format is unknown or cannot hold the volume, or the file could
+            not be written; what was there before is unchanged.
+    """
+    with create(volume, path) as sink:
+        for region in sink.parts():
+            sink[region] = volume.read(region)
 
 
 def can_read(path: str | Path) -> bool:
-    """Whether `read` knows the suffix, or the path is a folder with slices."""
+    """Whether `read` knows the suffix, or the path is an OME-Zarr or has slices."""
     path = Path(path)
     try:
         if path.is_dir():
-            return bool(slices.slice_files(path))
+            return ome_zarr.is_store(path) or bool(slices.slice_files(path))
     except OSError:
         return False
     return _suffix(path, READABLE_SUFFIXES) is not None

@@ -1,14 +1,24 @@
 """Reading and writing in pieces of bounded size."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from napari_cyclegan3d.engine.volume import Region
+from napari_cyclegan3d.engine.volume import ArraySource, Region
 
 SLAB_BYTES = 2**25
+
+
+class Sink(ArraySource, Protocol):
+    """A volume that is being written, region by region, in any order.
+
+    What was written can be read back. A region is three slices with step 1.
+    """
+
+    def __setitem__(self, region: Region, block: Any, /) -> None:
+        """Store the voxels of a region."""
+
+    def parts(self) -> Iterator[Region]:
+        """Regions of bounded size that fill the volume, in the fastest order."""
 
 
 def slabs(length: int, item_bytes: int) -> Iterator[slice]:
@@ -16,18 +26,3 @@ def slabs(length: int, item_bytes: int) -> Iterator[slice]:
     step = max(1, SLAB_BYTES // item_bytes)
     for start in range(0, length, step):
         yield slice(start, min(start + step, length))
-
-
-class Mapped:
-    """Voxels of a memory-mapped file: what is read is copied, the rest stays there.
-
-    The copy is contiguous, writable and in the byte order of the machine.
-    """
-
-    def __init__(self, stored: NDArray[Any]) -> None:
-        self._stored = stored
-        self.shape = stored.shape
-        self.dtype = stored.dtype.newbyteorder("=")
-
-    def __getitem__(self, region: Region) -> NDArray[Any]:
-        return np.array(self._stored[region], dtype=self.dtype, order="C")

@@ -3,6 +3,7 @@
 Each text is one of
     FILE, FILE[z0:z1,y0:y1,x0:x1]   a volume or a part of it
     FILE.h5::group/dataset          a dataset of an HDF5 file
+    FOLDER.zarr                     an OME-Zarr, or a part of it as above
     FOLDER                          slices, volumes, or one folder per subject
     a pattern such as DIR/**/*_T1w.nii.gz
     LIST.json                       the lists of 3DCycleGaN
@@ -24,7 +25,7 @@ from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.io.dataset_json import Part, read_entries
 from napari_cyclegan3d.io.partition import overlaps, split
-from napari_cyclegan3d.io.trees import open_files, open_folder, open_one
+from napari_cyclegan3d.io.trees import is_image, open_files, open_folder, open_one
 
 __all__ = ["open_domain", "open_volume", "overlaps", "split"]
 
@@ -114,7 +115,7 @@ def _matches(pattern: str) -> list[Path]:
     # Path.glob descends into hidden folders, where editors keep copies
     texts = glob.glob(pattern, recursive=True)  # noqa: PTH207
     found = [Path(text) for text in natural_sorted(texts)]
-    files = [path for path in found if path.is_file() and io.can_read(path)]
+    files = [path for path in found if is_image(path)]
     folders = [path for path in found if path.is_dir()]
     if not files and not folders:
         raise InputError(

@@ -8,6 +8,7 @@ and never keeps the program that writes it from its work.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
-from napari_cyclegan3d.io.blocks import slabs
+from napari_cyclegan3d.io.blocks import Sink
+from napari_cyclegan3d.io.flat import Layout, writing
 from napari_cyclegan3d.io.guard import one_sentence
 from napari_cyclegan3d.io.units import conversion, unit_name
 
@@ -82,11 +84,18 @@ def read(path: Path, key: str | None = None) -> Volume:
         )
 
 
-def write(volume: Volume, path: Path) -> None:
-    """Write a volume as the dataset `data`, slab by slab.
+@contextmanager
+def create(volume: Volume, path: Path) -> Iterator[Sink]:
+    """Lend a sink whose voxels become the dataset `data` when the block ends well.
 
     Its attributes are `affine_zyx` (voxel z y x to world z y x), `spacing`, `unit` and,
-    where the unit is a length, `element_size_um`.
+    where the unit is a length, `element_size_um`. It is contiguous, not chunked: then
+    its voxels are written as those of the other formats are, anywhere and fast, and
+    not by HDF5, which ends the process when the disk is full.
+
+    Args:
+        volume: Geometry, shape and type; its voxels are not read.
+        path: The file to create or to replace.
 
     Raises:
         InputError: HDF5 programs do not know the type of the voxels, or the file could
@@ -97,25 +106,28 @@ def write(volume: Volume, path: Path) -> None:
             f"{path}: grey values in HDF5 cannot be {volume.dtype.name}; convert the "
             f"voxels to one of {', '.join(_TYPES)}"
         )
-    depth, height, width = volume.shape
-    plane_bytes = height * width * volume.dtype.itemsize
-    with (
-        atomic_path(path, depth * plane_bytes) as temporary,
-        # HDF5's own writing ends the process when the disk is full; Python's raises
-        temporary.open("wb+") as stream,
-        h5py.File(stream, "w") as file,
-    ):
-        dtype = volume.dtype.newbyteorder("=")
-        dataset = file.create_dataset("data", volume.shape, dtype, fill_time="never")
-        dataset.attrs["affine_zyx"] = volume.affine
-        dataset.attrs["spacing"] = volume.spacing
-        dataset.attrs["unit"] = volume.unit
-        if volume.unit != "pixel":
-            in_micrometers = conversion(volume.unit, "micrometer")
-            sizes = np.array(volume.spacing) * in_micrometers
-            dataset.attrs["element_size_um"] = sizes
-        for part in slabs(depth, plane_bytes):
-            dataset[part] = volume.read((part, slice(None), slice(None)))
+    layout = Layout(volume.shape, volume.dtype.newbyteorder("="))
+    with atomic_path(path, layout.voxel_bytes) as temporary:
+        # Python's own writing raises when the disk is full
+        with temporary.open("wb+") as stream, h5py.File(stream, "w") as file:
+            offset = _create_dataset(file, volume, layout.dtype)
+        with writing(temporary, replace(layout, offset=offset)) as sink:
+            yield sink
+
+
+def _create_dataset(file: h5py.File, volume: Volume, dtype: np.dtype[Any]) -> int:
+    """Make room for the voxels; where they start in the file."""
+    dataset = file.create_dataset("data", volume.shape, dtype, fill_time="never")
+    dataset.attrs["affine_zyx"] = volume.affine
+    dataset.attrs["spacing"] = volume.spacing
+    dataset.attrs["unit"] = volume.unit
+    if volume.unit != "pixel":
+        in_micrometers = conversion(volume.unit, "micrometer")
+        sizes = np.array(volume.spacing) * in_micrometers
+        dataset.attrs["element_size_um"] = sizes
+    # a place is found for the voxels when the first one is written
+    dataset[-1, -1, -1] = 0
+    return int(dataset.id.get_offset())
 
 
 @contextmanager

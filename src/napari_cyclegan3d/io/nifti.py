@@ -10,31 +10,27 @@ import gzip
 import io
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.orientations import (
-    OrientationError,
-    apply_orientation,
-    inv_ornt_aff,
-    io_orientation,
-    ornt_transform,
-)
+from nibabel.orientations import OrientationError, inv_ornt_aff, io_orientation
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
-from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io.blocks import slabs
+from napari_cyclegan3d.engine.volume import Shape, Volume
+from napari_cyclegan3d.io.blocks import Sink
+from napari_cyclegan3d.io.flat import FlatSink, Layout, Mapped, staging, writing
 from napari_cyclegan3d.io.guard import one_sentence, quiet
 from napari_cyclegan3d.io.nifti_voxels import (
-    Stored,
-    Stream,
-    Voxels,
+    Unpacked,
     is_compressed,
     opened,
     refuse_cut_off,
@@ -84,8 +80,8 @@ def read(path: Path) -> Volume:
     """
     with quiet("nibabel.global"), one_sentence(path, _REMEDY, _DAMAGE):
         header = _read_header(path)
-        stored = _stored(header, path)
-        refuse_cut_off(path, stored)
+        shape, dtype, offset = _promised(header, path)
+        refuse_cut_off(path, offset + math.prod(shape) * dtype.itemsize)
         affine = header.get_best_affine()
         if not np.abs(affine).max() < _FAR or not np.linalg.det(affine[:3, :3]):
             raise InputError(
@@ -93,9 +89,16 @@ def read(path: Path) -> Volume:
                 "voxel sizes and the sform of the file"
             )
         orientation = io_orientation(affine)
-        to_ras = affine @ inv_ornt_aff(orientation, stored.shape)
+        to_ras = affine @ inv_ornt_aff(orientation, shape)
+        x, y, z = (shape[axis] for axis in np.argsort(orientation[:, 0]))
+        layout = replace(
+            _layout((z, y, x), dtype, orientation),
+            offset=offset,
+            scaling=_scaling(header),
+        )
+        compressed = is_compressed(path)
         return Volume(
-            Voxels(path, stored, orientation, _scaling(header)),
+            Unpacked(path, layout) if compressed else Mapped(path, layout, read),
             _SWAP @ to_ras @ _SWAP,
             _unit(header),
             name=path.name,
@@ -103,12 +106,20 @@ def read(path: Path) -> Volume:
         )
 
 
-def write(volume: Volume, path: Path) -> None:
-    """Write a NIfTI image, slab by slab.
+@contextmanager
+def create(volume: Volume, path: Path) -> Iterator[Sink]:
+    """Lend a sink whose voxels become a NIfTI image when the block ends well.
 
     A volume that was read from NIfTI keeps its header, its orientation on disk and the
     codes of its qform and sform; both get the affine of the volume (the qform without
     shear, which it cannot hold). Any other one is stored with x fastest and z slowest.
+
+    A compressed file can only be written from its start to its end: the voxels wait
+    uncompressed beside it, which needs room for both.
+
+    Args:
+        volume: Geometry, metadata, shape and type; its voxels are not read.
+        path: The file to create or to replace.
 
     Raises:
         InputError: NIfTI programs do not know the type of the voxels, or the file could
@@ -121,19 +132,37 @@ def write(volume: Volume, path: Path) -> None:
         )
     orientation = volume.metadata.get("nifti_orientation", _RAS)
     header = _header_for(volume, orientation)
-    compressed = is_compressed(path)
-    size = math.prod(volume.shape) * volume.dtype.itemsize
+    layout = _layout(volume.shape, header.get_data_dtype(), orientation)
     with (
         quiet("nibabel.global"),
-        atomic_path(path, None if compressed else size) as temporary,
-        temporary.open("wb") as file,
+        atomic_path(path, layout.voxel_bytes) as temporary,
     ):
-        if not compressed:
-            _write_image(file, header, volume, orientation)
+        if is_compressed(path):
+            with staging(temporary.parent, layout) as sink:
+                yield sink
+                _pack(sink, header, temporary)
             return
-        # without a name and a time in it, the same volume gives the same bytes
-        with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
-            _write_image(packed, header, volume, orientation)
+        with temporary.open("wb") as file:
+            header.write_to(file)
+            offset = file.tell()
+        with writing(temporary, replace(layout, offset=offset)) as sink:
+            yield sink
+
+
+def _layout(shape: Shape, dtype: np.dtype[Any], orientation: NDArray[Any]) -> Layout:
+    """How voxels z y x lie on disk, from the orientation of the axes i j k there."""
+    k, j, i = (2 - int(axis) for axis in orientation[::-1, 0])
+    backwards = {2 - int(axis) for axis, flip in orientation if flip < 0}
+    z, y, x = (axis in backwards for axis in range(3))
+    return Layout(shape, dtype, order=(k, j, i), flipped=(z, y, x))
+
+
+def _pack(sink: FlatSink, header: Any, path: Path) -> None:
+    # without a name and a time in it, the same volume gives the same bytes
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+        header.write_to(packed)
+        for piece in sink.stored_bytes():
+            packed.write(piece)
 
 
 def _read_header(path: Path) -> Any:
@@ -155,7 +184,8 @@ def _read_header(path: Path) -> Any:
         return kind.from_fileobj(io.BytesIO(start))
 
 
-def _stored(header: Any, path: Path) -> Stored:
+def _promised(header: Any, path: Path) -> tuple[Shape, np.dtype[Any], int]:
+    """Voxels per axis i j k, their type, and the bytes before them, by the header."""
     shape = tuple(int(size) for size in header.get_data_shape())
     if min(shape) < 1:
         raise InputError(f"{path}: its header states the shape {shape}; {_REMEDY}")
@@ -173,7 +203,7 @@ def _stored(header: Any, path: Path) -> Stored:
         )
     columns, rows, planes = (*shape, 1, 1)[:3]
     offset = header.get_data_offset() or header.single_vox_offset
-    return Stored((columns, rows, planes), dtype, offset)
+    return (columns, rows, planes), dtype, offset
 
 
 def _scaling(header: Any) -> tuple[float, float] | None:
@@ -230,23 +260,3 @@ def _set_unit(header: Any, unit: str) -> float:
     other_bits = int(header["xyzt_units"]) & ~_LENGTH_BITS
     header["xyzt_units"] = other_bits | codes.get(known, 0)
     return conversion(unit, known)
-
-
-def _write_image(
-    file: Stream, header: Any, volume: Volume, orientation: NDArray[Any]
-) -> None:
-    header.write_to(file)
-    dtype = header.get_data_dtype()
-    to_disk = ornt_transform(_RAS, orientation)
-    # the slowest axis on disk is this one of z y x
-    slowest = 2 - int(orientation[2, 0])
-    length = volume.shape[slowest]
-    plane_bytes = math.prod(volume.shape) // length * dtype.itemsize
-    parts = list(slabs(length, plane_bytes))
-    flipped = orientation[2, 1] < 0
-    for part in reversed(parts) if flipped else parts:
-        region = [slice(None)] * 3
-        region[slowest] = part
-        zyx = volume.read((region[0], region[1], region[2]))
-        ijk = apply_orientation(zyx.T, to_disk)
-        file.write(np.ascontiguousarray(ijk.T, dtype=dtype).data)

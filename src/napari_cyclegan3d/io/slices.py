@@ -11,7 +11,7 @@ from tifffile import natural_sorted
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Volume
 from napari_cyclegan3d.io import png, tensors, tiff
-from napari_cyclegan3d.io.blocks import Mapped
+from napari_cyclegan3d.io.flat import Mapped
 
 TENSORS = ".pt"
 # in a folder with several kinds, the others are previews of the first one
@@ -101,7 +101,7 @@ def _stack(
                 f"{path}: is {_describe(volume)}, but the first slice {paths[0].name} "
                 f"is {_describe(first)}; keep only slices of one size and type there"
             )
-        # a map needs no open file, a decoder does: thousands would be too many
+        # a decoder keeps its file open: thousands would be too many
         slices.append(
             volume.array
             if isinstance(volume.array, Mapped)

@@ -10,8 +10,8 @@ import struct
 import weakref
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from tifffile import TiffFile, TiffFileError, TiffFrame, TiffPage, TiffPageSerie
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Shape, Volume
-from napari_cyclegan3d.io.blocks import Mapped, slabs
+from napari_cyclegan3d.io.blocks import Sink
+from napari_cyclegan3d.io.flat import Layout, Mapped, staging, writing
 from napari_cyclegan3d.io.guard import one_sentence, quiet
 from napari_cyclegan3d.io.tiff_geometry import (
     imagej_metadata,
@@ -82,31 +83,31 @@ def read(path: Path) -> Volume:
         tif = stack.enter_context(TiffFile(path))
         _refuse_lost_pages(tif, path)
         series = _only_series(tif, path)
-        layout = _Layout.of(series, path)
+        axes = _Axes.of(series, path)
         _refuse_lost_bytes(tif, series, path)
-        affine, unit = read_geometry(tif, layout.shape)
+        affine, unit = read_geometry(tif, axes.shape)
         array: ArraySource
         if series.dataoffset is None:
-            array = _Decoded(path, series, layout)
+            array = _Decoded(path, series, axes)
             # the file stays open for as long as something can be read from it
             weakref.finalize(array, stack.pop_all().close)
         else:
-            stored = np.memmap(
-                path,
-                dtype=series.dtype.newbyteorder(tif.byteorder),
-                mode="r",
-                offset=series.dataoffset,
-                shape=layout.shape,
-            )
-            array = Mapped(np.asarray(stored))
+            dtype = series.dtype.newbyteorder(tif.byteorder)
+            stored = Layout(axes.shape, dtype, series.dataoffset)
+            array = Mapped(path, stored, read)
         return Volume(array, affine, unit, name=path.name)
 
 
-def write(volume: Volume, path: Path) -> None:
-    """Write a TIFF stack, plane by plane.
+@contextmanager
+def create(volume: Volume, path: Path) -> Iterator[Sink]:
+    """Lend a sink whose voxels become a TIFF stack when the block ends well.
 
     8 and 16 bits unsigned and 32 bits float, up to 4 GB, become an ImageJ stack; all
     else becomes an OME-TIFF (BigTIFF beyond 4 GB), without loss.
+
+    Args:
+        volume: Geometry, shape and type; its voxels are not read.
+        path: The file to create or to replace.
 
     Raises:
         InputError: The type of the voxels does not exist in OME-TIFF, or the file could
@@ -117,22 +118,38 @@ def write(volume: Volume, path: Path) -> None:
             f"{path}: TIFF stacks cannot hold {volume.dtype.name}; convert the voxels "
             f"to one of {', '.join(_OME_TYPES)}"
         )
-    size = math.prod(volume.shape) * volume.dtype.itemsize
-    with quiet("tifffile"), atomic_path(path, size) as temporary:
-        _, y, x = volume.spacing
-        imagej = fits_imagej(volume)
-        tifffile.imwrite(
-            temporary,
-            _planes(volume),
-            shape=volume.shape,
-            dtype=volume.dtype,
-            photometric="minisblack",
-            imagej=imagej,
-            ome=not imagej,
-            bigtiff=size > _CLASSIC_BYTES,
-            resolution=(1 / x, 1 / y) if imagej else None,
-            metadata=imagej_metadata(volume) if imagej else ome_metadata(volume),
-        )
+    dtype = volume.dtype.newbyteorder("=")
+    layout = Layout(volume.shape, dtype)
+    with quiet("tifffile"), atomic_path(path, layout.voxel_bytes) as temporary:
+        if dtype == np.bool_:
+            # eight of them share a byte
+            with staging(temporary.parent, layout) as sink:
+                yield sink
+                _write(temporary, volume, _planes(sink))
+            return
+        offset = _write(temporary, volume, None)
+        with writing(temporary, replace(layout, offset=offset)) as sink:
+            yield sink
+
+
+def _write(path: Path, volume: Volume, planes: Iterator[NDArray[Any]] | None) -> int:
+    """Write a stack, or without `planes` room for one; gives where the voxels start."""
+    _, y, x = volume.spacing
+    imagej = fits_imagej(volume)
+    offset, _ = tifffile.imwrite(
+        path,
+        planes,
+        shape=volume.shape,
+        dtype=volume.dtype.newbyteorder("="),
+        photometric="minisblack",
+        imagej=imagej,
+        ome=not imagej,
+        bigtiff=math.prod(volume.shape) * volume.dtype.itemsize > _CLASSIC_BYTES,
+        resolution=(1 / x, 1 / y) if imagej else None,
+        metadata=imagej_metadata(volume) if imagej else ome_metadata(volume),
+        returnoffset=True,
+    ) or (0, 0)
+    return offset
 
 
 def fits_imagej(volume: Volume) -> bool:
@@ -148,10 +165,9 @@ def fits_imagej(volume: Volume) -> bool:
     )
 
 
-def _planes(volume: Volume) -> Iterator[NDArray[Any]]:
-    depth, height, width = volume.shape
-    for slab in slabs(depth, height * width * volume.dtype.itemsize):
-        yield from volume.read((slab, slice(None), slice(None)))
+def _planes(sink: Sink) -> Iterator[NDArray[Any]]:
+    for region in sink.parts():
+        yield from sink[region]
 
 
 def _only_series(tif: TiffFile, path: Path) -> TiffPageSeries:
@@ -178,7 +194,7 @@ def _only_series(tif: TiffFile, path: Path) -> TiffPageSeries:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Axes:
     """Where the axes z y x are among the stored ones; all others have length 1."""
 
     sizes: tuple[int, ...]
@@ -187,7 +203,7 @@ class _Layout:
     x: int
 
     @classmethod
-    def of(cls, series: TiffPageSeries, path: Path) -> "_Layout":
+    def of(cls, series: TiffPageSeries, path: Path) -> "_Axes":
         axes = series.get_axes(squeeze=False)
         sizes = tuple(int(size) for size in series.get_shape(squeeze=False))
         y, x = axes.rindex("Y"), axes.rindex("X")
@@ -319,11 +335,11 @@ def _last_byte(series: TiffPageSeries, pages: list[TiffPage | TiffFrame]) -> int
 class _Decoded:
     """Voxels of a compressed or tiled stack, decoded where they are read."""
 
-    def __init__(self, path: Path, series: TiffPageSeries, layout: _Layout) -> None:
-        self.shape = layout.shape
+    def __init__(self, path: Path, series: TiffPageSeries, axes: _Axes) -> None:
+        self.shape = axes.shape
         self.dtype = series.dtype.newbyteorder("=")
         self._path = path
-        self._layout = layout
+        self._axes = axes
         self._stored = zarr.open_array(
             series.aszarr(squeeze=False, level=0), mode="r", zarr_format=2
         )
@@ -334,5 +350,5 @@ class _Decoded:
             for part, size in zip(region, self.shape, strict=True)
         ]
         with quiet("tifffile"), one_sentence(self._path, _REMEDY, _DAMAGE):
-            stored = self._stored[self._layout.stored_region(region)]
+            stored = self._stored[self._axes.stored_region(region)]
         return np.array(stored, dtype=self.dtype, order="C").reshape(shape)

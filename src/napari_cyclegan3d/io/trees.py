@@ -14,7 +14,7 @@ from tifffile import natural_sorted
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io import slices
+from napari_cyclegan3d.io import ome_zarr, slices
 
 Kind = tuple[str, ...]
 
@@ -22,6 +22,7 @@ _KINDS: tuple[Kind, ...] = (
     *slices.KINDS,
     (".nii", ".nii.gz"),
     (".h5", ".hdf5", ".nxs"),
+    (".zarr",),
 )
 _TIFF = slices.KINDS[0]
 _MOST_LISTED = 4
@@ -49,6 +50,8 @@ def open_folder(folder: Path) -> list[Volume]:
         InputError: It holds no volumes, files of several kinds, or folders with several
             volumes each.
     """
+    if ome_zarr.is_store(folder):
+        return [open_one(folder)]
     files = _readable(folder, f"{folder}/*")
     if files:
         return open_files(files)
@@ -115,7 +118,7 @@ def _readable(folder: Path, pattern: str) -> list[Path]:
     paths = [
         path
         for path in _sorted(folder.iterdir())
-        if path.name[0] != "." and path.is_file() and io.can_read(path)
+        if path.name[0] != "." and is_image(path)
     ]
     suffixes = sorted({_kind(path)[0] for path in paths})
     if len(suffixes) > 1:
@@ -124,6 +127,11 @@ def _readable(folder: Path, pattern: str) -> list[Path]:
             f"one with a pattern, as in {pattern}{suffixes[0]}"
         )
     return paths
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path is one readable file, or a folder named as an OME-Zarr."""
+    return (path.is_file() or ome_zarr.is_named_store(path)) and io.can_read(path)
 
 
 def _sorted(paths: Iterable[Path]) -> list[Path]:
