@@ -144,7 +144,8 @@ def model_of(
         intensity_a=intensities[0],
         intensity_b=intensities[1],
         provenance=provenance,
-        config=gan.config,
+        # the norm may have been frozen since
+        config=gan.config.model_copy(update={"generator": gan.means["a_to_b"].config}),
     )
     return Model(
         header,

@@ -7,6 +7,9 @@ from napari_cyclegan3d.engine.config import TrainConfig
 
 # a value counts as better if it is lower by this share of the best one
 PLATEAU_THRESHOLD = 0.01
+# least factor when statistics are frozen: decaying schedules would leave nothing to
+# learn with, and what was normalised has to settle
+FROZEN_RATE = 0.1
 
 
 class LearningRate:
@@ -14,18 +17,27 @@ class LearningRate:
 
     Every schedule but plateau follows from the step alone. plateau multiplies by
     decay_rate when no observed value was better than the best so far, by 1 % of it, for
-    decay_steps steps, and then waits as long again.
+    decay_steps steps, and then waits as long again. From the step at which instance
+    norms are frozen, no schedule goes below a tenth.
 
     Args:
-        config: steps, and optim.schedule, decay_rate and decay_steps are used.
+        config: steps, freeze_at, and optim.schedule, decay_rate and decay_steps are
+            used.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         self.steps, self.optim = config.steps, config.optim
+        self.freeze_at = config.freeze_at
         self.plateau_factor, self.best, self.since = 1.0, math.inf, 0
 
     def factor(self, step: int) -> float:
         """Learning rate at `step` (from 0) over the one at the start."""
+        scheduled = self._scheduled(step)
+        if self.freeze_at is None or step < self.freeze_at:
+            return scheduled
+        return max(scheduled, FROZEN_RATE)
+
+    def _scheduled(self, step: int) -> float:
         rate, decays = self.optim.decay_rate, step / self.optim.decay_steps
         progress = min(1.0, step / self.steps)
         match self.optim.schedule:

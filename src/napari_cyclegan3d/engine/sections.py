@@ -267,6 +267,18 @@ class OptimConfig(Settings):
         le=1000,
         description="Largest gradient norm of the generators; 0: off.",
     )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Batches per step, one after the other: as one batch so many times "
+        "as large, in the memory of one.",
+    )
+    recompute: bool = Field(
+        False,
+        description="Keep nothing inside the generators between a pass and its way "
+        "back: up to a quarter more work, for patches that do not fit into memory.",
+    )
     update: Literal["alternating", "simultaneous"] = Field(
         "alternating",
         description="alternating: the generators answer to the discriminators as just "
@@ -304,6 +316,13 @@ class OptimConfig(Settings):
     )
     kickstart_chance: float = Field(
         0.7, gt=0, le=1, description="Chance of that, at each of those steps."
+    )
+    freeze_steps: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        None,
+        description="Last steps, in which generators with instance norm learn on with "
+        "its mean statistics frozen, so that no tile shows in results. By default a "
+        "twentieth of the steps, from 50 to 500 and at most half of them; 0: keep "
+        "instance norm.",
     )
 
 

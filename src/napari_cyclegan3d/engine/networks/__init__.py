@@ -8,6 +8,7 @@ from napari_cyclegan3d.engine.networks.discriminators import (
     PatchDiscriminator,
     build_discriminator,
 )
+from napari_cyclegan3d.engine.networks.frozen import freeze_norms, with_norm
 from napari_cyclegan3d.engine.networks.generator import Generator
 from napari_cyclegan3d.engine.networks.halo import measure_halo
 from napari_cyclegan3d.engine.networks.initial import initialise
@@ -19,6 +20,8 @@ __all__ = [
     "Generator",
     "PatchDiscriminator",
     "build_discriminator",
+    "freeze_norms",
     "initialise",
     "measure_halo",
+    "with_norm",
 ]

@@ -34,6 +34,7 @@ class ChannelAffine(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -56,9 +57,11 @@ class InstanceNorm(nn.Module):
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None
+    eps = 1e-5
 
     def __init__(self, channels: int, *, affine: bool) -> None:
         super().__init__()
+        self.channels = channels
         scale = nn.Parameter(torch.ones(channels)) if affine else None
         shift = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_parameter("weight", scale)
@@ -68,7 +71,7 @@ class InstanceNorm(nn.Module):
         """Normalise (batch, channel, …)."""
         cudnn = torch.backends.cudnn.enabled
         return torch.instance_norm(
-            x, self.weight, self.bias, None, None, True, 0.0, 1e-5, cudnn
+            x, self.weight, self.bias, None, None, True, 0.0, self.eps, cudnn
         )
 
 
