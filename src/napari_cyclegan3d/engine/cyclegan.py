@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_cyclegan3d.engine import losses
+from napari_cyclegan3d.engine import losses, parallel
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.gan import Gan
+from napari_cyclegan3d.engine.learning import Images, LearningGan, Round
 from napari_cyclegan3d.engine.networks import Generator, build_discriminator
 from napari_cyclegan3d.engine.patches import Batch
 
@@ -30,7 +30,7 @@ TERMS = (
 )
 
 
-class CycleGan(Gan):
+class CycleGan(LearningGan):
     """One training of both translations.
 
     Args:
@@ -57,80 +57,106 @@ class CycleGan(Gan):
         self.pool_a = ReplayPool(config.sampling.pool, self.random)
         self.pool_b = ReplayPool(config.sampling.pool, self.random)
 
-    def _learn(self, batch: Batch) -> dict[str, Tensor]:
-        a_to_b, b_to_a = self.generators.values()
-        fake_b = self._run(a_to_b, batch.real_a)
-        fake_a = self._run(b_to_a, self.with_noise(batch.real_b))
-        shown_a = self.pool_a.exchange(fake_a.detach())
-        shown_b = self.pool_b.exchange(fake_b.detach())
-        judge_a, seen_a = self._judge("judge_a", batch.real_a, shown_a)
-        judge_b, seen_b = self._judge("judge_b", batch.real_b, shown_b)
-        judged = self.weights["judge_a"] * judge_a + self.weights["judge_b"] * judge_b
-        terms = self._update(
-            judged, lambda: self._terms(batch, fake_a, fake_b), self.weights
-        )
-        return {
-            "judge_a": judge_a,
-            "judge_b": judge_b,
-            **terms,
-            **seen_a,
-            **seen_b,
-            "contrast_a": self._contrast(fake_a, batch.real_b, 1 / self.scale),
-            "contrast_b": self._contrast(fake_b, batch.real_a, self.scale),
-        }
+    def _drawn(self, batch: Batch) -> Round:
+        """A batch, noise for each input of b_to_a, and which cycles are kickstarted."""
+        noise = None
+        if self._takes_noise:
+            inputs = 3 if self.weights["identity_a"] > 0 else 2
+            noise = self._noise(batch.real_b, inputs)
+        cycles = ("cyclic_a", "cyclic_b")
+        return Round(batch, noise, frozenset(filter(self._is_kickstarted, cycles)))
 
-    def _terms(self, batch: Batch, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
-        """The terms of the generators' objective, those of weight 0 left out."""
-        loss, weights = self.config.loss, self.weights
-        a_to_b, b_to_a = self.generators.values()
-        real_a, real_b, scale = batch.real_a, batch.real_b, self.scale
-        halfway_b = self._kickstarted(fake_b, real_a, scale)
-        halfway_a = self._kickstarted(fake_a, real_b, 1 / scale)
-        cyclic_a = self._run(b_to_a, self.with_noise(halfway_b))
-        cyclic_b = self._run(a_to_b, halfway_a)
-        terms = {
-            "adversarial_a": self._convincing("judge_a", fake_a),
-            "adversarial_b": self._convincing("judge_b", fake_b),
-            "cycle_a": losses.image_loss(loss.cycle_losses, cyclic_a, real_a),
-            "cycle_b": losses.image_loss(loss.cycle_losses, cyclic_b, real_b),
-        }
-        if weights["identity_a"] > 0:
-            enlarged = self.with_noise(losses.resized(real_a, scale))
-            same_a = self._run(b_to_a, enlarged)
-            terms["identity_a"] = losses.image_loss(
-                loss.identity_losses, same_a, real_a
-            )
-        if weights["identity_b"] > 0:
-            same_b = self._run(a_to_b, losses.resized(real_b, 1 / scale))
-            terms["identity_b"] = losses.image_loss(
-                loss.identity_losses, same_b, real_b
-            )
-        if weights["paired"] > 0 and batch.paired:
-            terms["paired"] = losses.image_loss(loss.paired_losses, fake_b, real_b)
-        return terms
-
-    def _kickstarted(self, fake: Tensor, source: Tensor, scale: Fraction) -> Tensor:
+    def _is_kickstarted(self, cycle: str) -> bool:
         """At first, cycles may start from the resized source (3DCycleGaN).
 
         The other generator then learns the right contrast before the first one can
         lead both astray to the inverted one.
         """
+        del cycle  # each has its own draw
         if self.steps_done >= self.kickstart:
-            return fake
+            return False
         chance = self.config.optim.kickstart_chance
-        if torch.rand((), generator=self.random) >= chance:
-            return fake
-        return losses.resized(source, scale)
+        return bool(torch.rand((), generator=self.random) < chance)
 
-    def _contrast(self, fake: Tensor, source: Tensor, scale: Fraction) -> Tensor:
-        return losses.contrast(fake.detach(), losses.resized(source, scale))
+    def _fakes(self, one: Round) -> Images:
+        """Both fakes."""
+        fake_b = self._translated("a_to_b", {"fake_b": one.batch.real_a})
+        return fake_b | self._to_a({"fake_a": one.batch.real_b}, one.noise)
 
-    def with_noise(self, image_b: Tensor) -> Tensor:
-        """The input of the B-to-A generator: the image, and noise if it takes any."""
-        if self.generators["b_to_a"].inputs == image_b.shape[1]:
-            return image_b
-        noise = torch.randn(image_b.shape, generator=self.random)
-        return torch.cat([image_b, noise.to(image_b)], 1)
+    def _images(self, one: Round) -> Images:
+        """All images but cyclic_b, which needs both generators' passes before it."""
+        real_a, real_b, scale = one.batch.real_a, one.batch.real_b, self.scale
+        of_a, of_b = {"fake_b": real_a}, {"fake_a": real_b}
+        if self.weights["identity_b"] > 0:
+            of_a["same_b"] = losses.resized(real_b, 1 / scale)
+        images = self._translated("a_to_b", of_a)
+        of_b["cyclic_a"] = images["fake_b"]
+        if "cyclic_a" in one.kickstarted:
+            of_b["cyclic_a"] = losses.resized(real_a, scale)
+        if self.weights["identity_a"] > 0:
+            of_b["same_a"] = losses.resized(real_a, scale)
+        return images | self._to_a(of_b, one.noise)
+
+    def _to_a(self, images: Images, noise: Tensor | None) -> Images:
+        """What b_to_a makes of images and as many channels of noise."""
+        if noise is not None:
+            images = {
+                name: torch.cat([image, channel], 1)
+                for (name, image), channel in zip(images.items(), noise, strict=False)
+            }
+        return self._translated("b_to_a", images)
+
+    def _shown(self, domain: str, fake: Tensor) -> Tensor:
+        """Some earlier fakes among the new ones."""
+        pool = self.pool_a if domain == "a" else self.pool_b
+        return pool.exchange(fake)
+
+    def _terms(self, one: Round, images: Images) -> Images:
+        """The terms of the generators' objective, those of weight 0 left out."""
+        loss, batch = self.config.loss, one.batch
+        halfway = images["fake_a"]
+        if "cyclic_b" in one.kickstarted:
+            halfway = losses.resized(batch.real_b, 1 / self.scale)
+        images = images | self._translated("a_to_b", {"cyclic_b": halfway})
+        terms = {
+            "adversarial_a": self._convincing("judge_a", images["fake_a"]),
+            "adversarial_b": self._convincing("judge_b", images["fake_b"]),
+        }
+        for term, name, kinds in (
+            ("cycle", "cyclic", loss.cycle_losses),
+            ("identity", "same", loss.identity_losses),
+        ):
+            for domain, real in (("a", batch.real_a), ("b", batch.real_b)):
+                if f"{name}_{domain}" in images:
+                    terms[f"{term}_{domain}"] = losses.image_loss(
+                        kinds, images[f"{name}_{domain}"], real
+                    )
+        if self.weights["paired"] > 0 and batch.paired:
+            terms["paired"] = losses.image_loss(
+                loss.paired_losses, images["fake_b"], batch.real_b
+            )
+        return terms
+
+    def _watched(self, one: Round, images: Images) -> Images:
+        """How much of the contrast of its source each fake has, and with which sign."""
+        real_a, real_b, scale = one.batch.real_a, one.batch.real_b, self.scale
+        fake_a, fake_b = images["fake_a"].detach(), images["fake_b"].detach()
+        return {
+            "contrast_a": losses.contrast(fake_a, losses.resized(real_b, 1 / scale)),
+            "contrast_b": losses.contrast(fake_b, losses.resized(real_a, scale)),
+        }
+
+    @property
+    def _takes_noise(self) -> bool:
+        return self.generators["b_to_a"].inputs > 1
+
+    def _noise(self, image_b: Tensor, inputs: int) -> Tensor:
+        """This process's noise for inputs of b_to_a: (inputs, n, 1, z, y, x)."""
+        samples, *shape = image_b.shape
+        drawn = torch.randn(
+            (samples * parallel.world(), inputs, *shape), generator=self.random
+        )
+        return parallel.own_share(drawn).to(image_b).transpose(0, 1)
 
     @torch.no_grad()
     def translate(self, batch: Batch) -> dict[str, Tensor]:
@@ -138,22 +164,23 @@ class CycleGan(Gan):
 
         The noise is the same at each call and leaves the random state untouched.
         """
-        kept = self.random.get_state()
-        self.random.manual_seed(self.config.seed)
+        random = torch.Generator().manual_seed(self.config.seed)
         a_to_b, b_to_a = self.means.values()
-        batch = self._on_device(batch)
-        fake_b = self._run(a_to_b, batch.real_a)
-        fake_a = self._run(b_to_a, self.with_noise(batch.real_b))
-        images = {
+        batch = self.on_device(batch)
+
+        def to_a(image_b: Tensor) -> Tensor:
+            return self.passes.run(b_to_a, with_noise(image_b, b_to_a, random))
+
+        fake_b = self.passes.run(a_to_b, batch.real_a)
+        fake_a = to_a(batch.real_b)
+        return {
             "real_a": batch.real_a,
             "fake_b": fake_b,
-            "cyclic_a": self._run(b_to_a, self.with_noise(fake_b)),
+            "cyclic_a": to_a(fake_b),
             "real_b": batch.real_b,
             "fake_a": fake_a,
-            "cyclic_b": self._run(a_to_b, fake_a),
+            "cyclic_b": self.passes.run(a_to_b, fake_a),
         }
-        self.random.set_state(kept)
-        return images
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on as if nothing had happened."""
@@ -219,6 +246,16 @@ class ReplayPool:
         index = int(torch.randint(self.size, (), generator=self.random))
         kept, self.images[index] = self.images[index], fake.clone()
         return kept
+
+
+def with_noise(image: Tensor, network: Generator, random: torch.Generator) -> Tensor:
+    """The input of a generator: the image, and noise if it takes any."""
+    channels = network.inputs - image.shape[1]
+    if channels == 0:
+        return image
+    samples, _, *sides = image.shape
+    noise = torch.randn((samples, channels, *sides), generator=random)
+    return torch.cat([image, noise.to(image)], 1)
 
 
 def build_generators(config: TrainConfig) -> tuple[Generator, Generator]:

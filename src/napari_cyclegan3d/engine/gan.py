@@ -1,12 +1,13 @@
-"""What every adversarial training shares: networks, running means, optimisers, state.
+"""What every adversarial training holds: networks, running means, optimisers, state.
 
-The methods (`cyclegan`, `srgan`) say which networks there are and what one step does.
+How it learns is in `learning`; the methods (`cyclegan`, `srgan`) say which networks
+there are and what their objective is.
 """
 
 import copy
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 from napari_cyclegan3d.engine import losses
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.devices import choose_precision
-from napari_cyclegan3d.engine.networks import Generator, initialise
+from napari_cyclegan3d.engine.networks import Generator, initialise, with_norm
+from napari_cyclegan3d.engine.passes import Passes
 from napari_cyclegan3d.engine.patches import Batch
 from napari_cyclegan3d.engine.schedules import LearningRate
-from napari_cyclegan3d.engine.sections import OptimConfig
+from napari_cyclegan3d.engine.sections import Norm, OptimConfig
 
 EMA_WARM_UP = 10
-LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+FUSED = ("cpu", "cuda", "mps")  # where Adam updates all weights in one pass
 
 
 class Gan(ABC):
@@ -51,14 +53,17 @@ class Gan(ABC):
     ) -> None:
         self.config, self.device = config, device
         self.steps_done = self.kickstart = 0
-        self.precision = choose_precision(config.precision, device)
+        precision = choose_precision(config.precision, device)
+        self.passes = Passes(device, precision, config.dims)
         # on the CPU whatever the device, so that a seed means the same everywhere
         self.random = torch.Generator().manual_seed(config.seed)
         self.generators, self.judges = dict(generators), dict(judges)
         for network in self.networks.values():
             initialise(network, self.random, config.optim.init)
             # PyTorch's stubs do not know this form of `to`
-            network.to(device, memory_format=self._layout())  # type: ignore[call-overload]
+            network.to(  # type: ignore[call-overload]
+                device, memory_format=self.passes.layout
+            )
         self.means = {
             name: copy.deepcopy(network).requires_grad_(False).eval()
             for name, network in self.generators.items()
@@ -79,21 +84,53 @@ class Gan(ABC):
         """All networks in training, by name."""
         return {**self.generators, **self.judges}
 
-    def step(self, batch: Batch) -> dict[str, float]:
-        """One update of all networks; the terms of the objective before it.
+    @property
+    def precision(self) -> torch.dtype:
+        """The number format of the networks' work; weights are always fp32."""
+        return self.passes.precision
+
+    def compute_in(self, precision: torch.dtype) -> None:
+        """Change the number format of the networks' work; between steps."""
+        self.passes = Passes(self.device, precision, self.config.dims)
+        for network in (*self.networks.values(), *self.means.values()):
+            network.to(memory_format=self.passes.layout)  # type: ignore[call-overload]
+            for weight in network.parameters():
+                weight.grad = None
+        for optimiser in self.optimisers.values():
+            _align(optimiser)
+
+    @property
+    def norm(self) -> Norm:
+        """The generators' norm; a training may freeze that of its settings."""
+        return self.generators["a_to_b"].config.norm
+
+    def replace_generators(
+        self, generators: Mapping[str, Generator], means: Mapping[str, Generator]
+    ) -> None:
+        """Go on with other generators; their optimiser starts anew.
 
         Args:
-            batch: Normalised patches, (n, 1, z, y, x) or (n, 1, rows, columns).
+            generators: By name, on the device.
+            means: Their running means.
         """
-        self._set_learning_rates()
-        terms = self._learn(self._on_device(batch))
-        self.steps_done += 1
-        self._update_means()
-        return {name: float(value.detach()) for name, value in terms.items()}
+        self.generators, self.means = dict(generators), dict(means)
+        self.optimisers["lr_generator"] = _adam(
+            self.generators.values(), self.config.optim
+        )
 
     @abstractmethod
-    def _learn(self, batch: Batch) -> dict[str, Tensor]:
-        """One update of all networks; the terms of the objective before it."""
+    def step(self, *batches: Batch) -> dict[str, float]:
+        """One update of all networks; the terms of the objective before it.
+
+        The gradients of several batches are averaged: the update is that of one large
+        batch, in the memory of a small one.
+
+        Args:
+            batches: Normalised patches, (n, 1, z, y, x) or (n, 1, rows, columns).
+
+        Returns:
+            Each term's mean over the batches.
+        """
 
     @abstractmethod
     def translate(self, batch: Batch) -> dict[str, Tensor]:
@@ -103,6 +140,7 @@ class Gan(ABC):
         """All that is needed to go on as if nothing had happened."""
         return {
             "steps_done": self.steps_done,
+            "norm": self.norm,
             "random": self.random.get_state(),
             "networks": {name: n.state_dict() for name, n in self.networks.items()},
             "means": {name: mean.state_dict() for name, mean in self.means.items()},
@@ -118,12 +156,14 @@ class Gan(ABC):
         Raises:
             RuntimeError, KeyError: The state belongs to other networks.
         """
+        self._change_norm(state["norm"])
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name])
         for name, mean in self.means.items():
             mean.load_state_dict(state["means"][name])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
+            _align(optimiser)
         self.schedule.load_state_dict(state["schedule"])
         self.weights = {name: float(state["weights"][name]) for name in self.weights}
         self.rates = {name: float(state["rates"][name]) for name in self.rates}
@@ -134,101 +174,40 @@ class Gan(ABC):
         """Begin with trained networks.
 
         Args:
-            networks: By name, of the same settings.
+            networks: By name, of the same settings; generators may have been frozen.
         """
+        a_to_b = networks["a_to_b"]
+        assert isinstance(a_to_b, Generator)
+        self._change_norm(a_to_b.config.norm)
         for name, network in networks.items():
             self.networks[name].load_state_dict(network.state_dict())
         for name, mean in self.means.items():
             mean.load_state_dict(networks[name].state_dict())
 
-    def _run(self, network: nn.Module, image: Tensor) -> Tensor:
-        """A network's output in fp32, computed in the training's number format."""
-        with torch.autocast(
-            self.device.type, self.precision, enabled=self.precision != torch.float32
-        ):
-            out: Tensor = network(image)
-        return out.float()
-
-    def _judge(
-        self, name: str, real: Tensor, fake: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """A discriminator's loss, and how much of each it takes for real."""
-        config = self.config.loss
-        total, seen = real.new_zeros(()), {}
-        for kind, image in (("real", real), ("fake", fake)):
-            logits = self._run(self.judges[name], image)
-            targets = losses.label_targets(
-                logits, config, real=kind == "real", random=self.random
+    def _change_norm(self, norm: Norm) -> None:
+        """Before weights of generators with another norm are loaded."""
+        if norm != self.norm:
+            self.replace_generators(
+                {name: with_norm(net, norm) for name, net in self.generators.items()},
+                {name: with_norm(mean, norm) for name, mean in self.means.items()},
             )
-            total = total + losses.adversarial(logits, targets, config.adversarial)
-            share = losses.seen_as_real(logits.detach(), config.adversarial)
-            seen[f"{kind}_{name[-1]}_seen_real"] = share
-        return total, seen
 
-    def _convincing(self, name: str, fake: Tensor) -> Tensor:
-        """The generator's adversarial loss: how far a fake is from being taken real."""
-        logits = self._run(self.judges[name], fake)
-        kind = self.config.loss.adversarial
-        return losses.adversarial(logits, torch.ones_like(logits), kind)
-
-    def _update(
-        self,
-        judge_loss: Tensor,
-        generator_terms: Callable[[], dict[str, Tensor]],
-        weights: Mapping[str, float],
-    ) -> dict[str, Tensor]:
-        """Backward and step of the discriminators, then of the generators.
-
-        Args:
-            judge_loss: Weighted loss of the discriminators.
-            generator_terms: Computes the generators' terms; it is called when the
-                discriminators are as the generators are to see them.
-            weights: Weight of each of these terms.
-        """
-        generators, judges = self.optimisers.values()
-        judges.zero_grad(set_to_none=True)
-        judge_loss.backward()
-        if self.config.optim.update == "alternating":
-            judges.step()
-        for judge in self.judges.values():
-            judge.requires_grad_(False)
-        terms = generator_terms()
-        total = sum(
-            (weights[name] * value for name, value in terms.items()),
-            start=judge_loss.new_zeros(()),
-        )
-        generators.zero_grad(set_to_none=True)
-        total.backward()
-        if self.config.optim.clip > 0:
-            nn.utils.clip_grad_norm_(
-                _parameters(self.generators.values()), self.config.optim.clip
-            )
-        generators.step()
-        for judge in self.judges.values():
-            judge.requires_grad_(True)
-        if self.config.optim.update == "simultaneous":
-            judges.step()
-        return terms
-
-    def _on_device(self, batch: Batch) -> Batch:
+    def on_device(self, batch: Batch) -> Batch:
+        """The batch on the device that computes."""
         return Batch(
             batch.real_a.to(self.device), batch.real_b.to(self.device), batch.paired
         )
 
-    def _layout(self) -> torch.memory_format:
-        # bf16 convolutions are faster with the channels last, fp32 ones are not
-        if self.precision == torch.bfloat16:
-            return LAYOUTS[self.config.dims]
-        return torch.preserve_format
-
-    def _set_learning_rates(self) -> None:
+    def set_learning_rates(self) -> None:
+        """Set those of the schedule for the next step."""
         factor = self.schedule.factor(self.steps_done)
         for name, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
                 group["lr"] = self.rates[name] * factor
 
     @torch.no_grad()
-    def _update_means(self) -> None:
+    def update_means(self) -> None:
+        """Take a step's weights into the running means."""
         # a short memory at first, so that the mean does not remember the start
         decay = min(
             self.config.optim.ema,
@@ -236,20 +215,37 @@ class Gan(ABC):
         )
         for name, mean in self.means.items():
             network = self.generators[name]
-            for kept, now in zip(mean.parameters(), network.parameters(), strict=True):
-                kept.lerp_(now, 1 - decay)
+            torch._foreach_lerp_(
+                list(mean.parameters()), list(network.parameters()), 1 - decay
+            )
             # batch norm averages its statistics itself
             buffers = zip(mean.buffers(), network.buffers(), strict=True)
             for statistic, current in buffers:
                 statistic.copy_(current)
 
 
-def _parameters(networks: Iterable[nn.Module]) -> Iterable[nn.Parameter]:
+def parameters(networks: Iterable[nn.Module]) -> Iterable[nn.Parameter]:
+    """The weights of several networks."""
     return itertools.chain.from_iterable(net.parameters() for net in networks)
 
 
 def _adam(networks: Iterable[nn.Module], config: OptimConfig) -> torch.optim.Adam:
-    # the learning rate is set before each step
+    weights = list(parameters(networks))
     return torch.optim.Adam(
-        _parameters(networks), lr=0.0, betas=(config.beta1, config.beta2)
+        weights,
+        lr=0.0,  # set before each step
+        betas=(config.beta1, config.beta2),
+        fused=all(one.device.type in FUSED for one in weights),
     )
+
+
+def _align(optimiser: torch.optim.Optimizer) -> None:
+    """Give moments the layout of their weights.
+
+    Fused Adam on the CPU (PyTorch 2.13) takes numbers in the order of memory: moments
+    of another layout, as after a change of number format, would go to other weights.
+    """
+    for weight, state in optimiser.state.items():
+        for name, value in state.items():
+            if value.shape == weight.shape and value.stride() != weight.stride():
+                state[name] = torch.empty_like(weight).copy_(value)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_cyclegan3d.engine import parallel
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.sections import TERM, LossConfig
 
@@ -50,8 +51,8 @@ def label_targets(
     """Targets for a discriminator, soft and flipped as the settings want it.
 
     Soft and flipped labels as in Salimans et al. 2016, arXiv:1606.03498: each sample
-    gets one label, drawn anew at each call. Without softness and flips no random
-    number is drawn.
+    gets one label, drawn anew at each call, for the samples of all processes in each of
+    them. Without softness and flips no random number is drawn.
 
     Args:
         logits: (n, …), on any device.
@@ -62,7 +63,7 @@ def label_targets(
     Returns:
         Shape, type and device of `logits`.
     """
-    samples = len(logits)
+    samples = len(logits) * parallel.world()
 
     def drawn(limits: tuple[float, float]) -> Tensor:
         low, high = limits
@@ -77,6 +78,7 @@ def label_targets(
     if config.label_flip > 0:
         flipped = torch.rand(samples, generator=random) < config.label_flip
         labels = torch.where(flipped, drawn(other), labels)
+    labels = parallel.own_share(labels)
     return labels.to(logits).view(-1, *(1,) * (logits.ndim - 1)).expand_as(logits)
 
 

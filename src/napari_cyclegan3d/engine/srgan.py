@@ -11,14 +11,14 @@ from torch import Tensor
 
 from napari_cyclegan3d.engine import losses
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.gan import Gan
+from napari_cyclegan3d.engine.learning import Images, LearningGan, Round
 from napari_cyclegan3d.engine.networks import Generator, build_discriminator
 from napari_cyclegan3d.engine.patches import Batch
 
 TERMS = ("adversarial_b", "paired")
 
 
-class SrGan(Gan):
+class SrGan(LearningGan):
     """One training of an enlargement.
 
     Args:
@@ -39,28 +39,41 @@ class SrGan(Gan):
             TERMS,
         )
 
-    def _learn(self, batch: Batch) -> dict[str, Tensor]:
-        fake_b = self._run(self.generators["a_to_b"], batch.real_a)
-        judge_b, seen = self._judge("judge_b", batch.real_b, fake_b.detach())
+    def _drawn(self, batch: Batch) -> Round:
+        """The batch; nothing else is drawn."""
+        return Round(batch)
 
-        def generator_terms() -> dict[str, Tensor]:
-            pair = losses.image_loss(
-                self.config.loss.paired_losses, fake_b, batch.real_b
-            )
-            return {
-                "adversarial_b": self._convincing("judge_b", fake_b),
-                "paired": pair,
-            }
+    def _fakes(self, one: Round) -> Images:
+        """The enlargement."""
+        return self._translated("a_to_b", {"fake_b": one.batch.real_a})
 
-        judged = self.weights["judge_b"] * judge_b
-        terms = self._update(judged, generator_terms, self.weights)
-        return {"judge_b": judge_b, **terms, **seen}
+    def _images(self, one: Round) -> Images:
+        """The enlargement."""
+        return self._fakes(one)
+
+    def _shown(self, domain: str, fake: Tensor) -> Tensor:
+        """The enlargement, as it is."""
+        del domain
+        return fake
+
+    def _terms(self, one: Round, images: Images) -> Images:
+        """What convinces the discriminator, and what is alike in the pair."""
+        fake_b, kinds = images["fake_b"], self.config.loss.paired_losses
+        return {
+            "adversarial_b": self._convincing("judge_b", fake_b),
+            "paired": losses.image_loss(kinds, fake_b, one.batch.real_b),
+        }
+
+    def _watched(self, one: Round, images: Images) -> Images:
+        """Nothing: pairs keep the contrast right."""
+        del one, images
+        return {}
 
     @torch.no_grad()
     def translate(self, batch: Batch) -> dict[str, Tensor]:
         """The averaged generator's enlargement, for previews and validation."""
-        batch = self._on_device(batch)
-        fake_b = self._run(self.means["a_to_b"], batch.real_a)
+        batch = self.on_device(batch)
+        fake_b = self.passes.run(self.means["a_to_b"], batch.real_a)
         return {"real_a": batch.real_a, "fake_b": fake_b, "real_b": batch.real_b}
 
 
