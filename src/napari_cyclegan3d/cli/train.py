@@ -1,6 +1,9 @@
 """The `train` command."""
 
 import argparse
+import os
+import signal
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +16,16 @@ from napari_cyclegan3d.cli.options import (
     add_settings,
     settings_from,
 )
-from napari_cyclegan3d.console import show_training
+from napari_cyclegan3d.console import DONE, STOPPED, show_training
 from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.presets import load_preset, preset_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_cyclegan3d.engine.checkpoint import Model
+    from napari_cyclegan3d.engine.events import TrainEvent
 
 HELP = "learn to translate A into B"
 # what a model prescribes for a training that starts from it
@@ -31,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Learn to translate volumes of domain A into domain B and back, unpaired; or, "
         "with --method srgan, to enlarge those of B made smaller. "
-        "Ctrl+C stops and saves; --resume goes on."
+        "Ctrl+C stops and saves; --resume goes on. On several GPUs: torchrun "
+        "--nproc_per_node=N -m -- napari_cyclegan3d train …; each takes batch patches."
     )
     add_domains(parser)
     parser.add_argument(
@@ -56,21 +64,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; gives the exit code."""
+    from napari_cyclegan3d.engine import parallel
     from napari_cyclegan3d.engine.devices import tune_allocator
+
+    tune_allocator()
+    with parallel.joined():
+        if not parallel.is_writer():
+            return _follow(options)
+        config, events = _training(options)
+        return show_training(events, options.run, config.record)
+
+
+def _follow(options: argparse.Namespace) -> int:
+    """Train beside the process that writes; what all would say is left to that one."""
+    from napari_cyclegan3d.engine.events import TrainingDone
+
+    # the writing process saves and stops all; if it ends at once, that is noticed here
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    done = False
+    try:
+        with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+            for event in _training(options)[1]:
+                done = isinstance(event, TrainingDone)
+    except InputError:
+        return STOPPED
+    return DONE if done else STOPPED
+
+
+def _training(
+    options: argparse.Namespace,
+) -> "tuple[TrainConfig, Iterator[TrainEvent]]":
+    from napari_cyclegan3d.engine import parallel
     from napari_cyclegan3d.engine.training import train
 
     base, start_from = _beginning(options)
     config = settings_from(options, TrainConfig, base)
     check_domains(options, config)
-    tune_allocator()
+    with parallel.refusing_together():
+        domains = domains_from(options, config)
     events = train(
-        config,
-        domains_from(options, config),
-        options.run,
-        resume=options.resume,
-        start_from=start_from,
+        config, domains, options.run, resume=options.resume, start_from=start_from
     )
-    return show_training(events, options.run, config.record)
+    return config, events
 
 
 def _beginning(options: argparse.Namespace) -> tuple[dict[str, Any], "Model | None"]:

@@ -1,6 +1,11 @@
-"""Random training patches from two domains of volumes."""
+"""Random training patches from two domains of volumes.
 
-from collections.abc import Sequence
+Each patch of a training has a number, and its own source of randomness made from the
+seed and that number. So the state of a sampler is how many it has drawn, patches can be
+drawn ahead of time, and several processes draw different ones without a word.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -86,17 +91,12 @@ class GroupSampler:
         groups: Volumes that are read at the same place.
         patch: Voxels of a patch of a group's first volume (z, y, x).
         config: What is drawn again, and random changes of patches.
-        rng: The only source of randomness.
     """
 
     def __init__(
-        self,
-        groups: Sequence[Group],
-        patch: Shape,
-        config: TrainConfig,
-        rng: np.random.Generator,
+        self, groups: Sequence[Group], patch: Shape, config: TrainConfig
     ) -> None:
-        self.groups, self.patch, self.rng = groups, patch, rng
+        self.groups, self.patch = groups, patch
         self.augment, self.least = config.augment, config.sampling.min_content
         shapes = [group[0].volume.shape for group in groups]
         self.scales = (1, config.scale)[: len(groups[0])]
@@ -109,19 +109,22 @@ class GroupSampler:
             one for one in self.angle_planes if patch[one[0]] == patch[one[1]]
         ]
 
-    def draw(self) -> list[Patch]:
+    def draw(self, rng: np.random.Generator) -> list[Patch]:
         """A normalised, augmented patch (z, y, x) of each volume of a group.
 
         Patches of which one shows nothing, or holds voxels without a value, are drawn
         again up to 20 times.
+
+        Args:
+            rng: The only source of randomness.
         """
         change = draw_augmentation(
-            self.augment, self.turn_planes, self.angle_planes, self.rng
+            self.augment, self.turn_planes, self.angle_planes, rng
         )
         shapes = [_times(self.patch, scale) for scale in self.scales]
         around = [margins(change, shape) for shape in shapes]
         for _ in range(TRIES):
-            group, start = self._place()
+            group, start = self._place(rng)
             raw = [
                 _read(one.volume, _times(start, scale), shape, margin)
                 for one, scale, shape, margin in zip(
@@ -134,14 +137,14 @@ class GroupSampler:
             if self._shows_something(raw, blocks):
                 break
         return [
-            noisy(augmented(block, change, shape), one.noise, self.rng)
+            noisy(augmented(block, change, shape), one.noise, rng)
             for one, block, shape in zip(group, blocks, shapes, strict=True)
         ]
 
-    def _place(self) -> tuple[Group, Shape]:
-        group = self.groups[self.rng.choice(len(self.groups), p=self.chances)]
+    def _place(self, rng: np.random.Generator) -> tuple[Group, Shape]:
+        group = self.groups[rng.choice(len(self.groups), p=self.chances)]
         z, y, x = (
-            int(self.rng.integers(size - side + 1))
+            int(rng.integers(size - side + 1))
             for size, side in zip(group[0].volume.shape, self.patch, strict=True)
         )
         return group, (z, y, x)
@@ -182,7 +185,7 @@ class PatchSampler:
         config: TrainConfig,
         seed: int,
     ) -> None:
-        self.rng = np.random.default_rng(seed)
+        self.seed, self.drawn = seed, 0
         self.config = config
         self.paired = config.sampling.pairs or config.method == "srgan"
         if domain_a and self.paired:
@@ -200,33 +203,26 @@ class PatchSampler:
                 ([(one,) for one in b], config.patch_b),
             ]
         self.samplers = [
-            GroupSampler(groups, patch, config, self.rng) for groups, patch in sources
+            GroupSampler(groups, patch, config) for groups, patch in sources
         ]
 
     def draw(self, batch: int) -> Batch:
         """The next `batch` patches of each domain."""
-        drawn = [
-            [patch for sampler in self.samplers for patch in sampler.draw()]
-            for _ in range(batch)
-        ]
+        self.drawn += batch
+        return self.numbered(range(self.drawn - batch, self.drawn))
+
+    def numbered(self, numbers: Iterable[int]) -> Batch:
+        """The patches of each domain with these numbers, from 0: always the same."""
+        real_a, real_b = zip(*(self._pair(number) for number in numbers), strict=True)
+        return Batch(self._stacked(real_a), self._stacked(real_b), self.paired)
+
+    def _pair(self, number: int) -> tuple[Patch, Patch]:
+        rng = np.random.default_rng((self.seed, number))
+        a, b = (patch for sampler in self.samplers for patch in sampler.draw(rng))
         most = self.config.augment.noise
-        real_a = [
-            noisy(a, float(self.rng.uniform(0, most)), self.rng) if most else a
-            for a, _ in drawn
-        ]
-        return Batch(
-            self._stacked(real_a), self._stacked([b for _, b in drawn]), self.paired
-        )
+        return noisy(a, float(rng.uniform(0, most)), rng) if most else a, b
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain numbers from which the same patches follow again."""
-        return dict(self.rng.bit_generator.state)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-        self.rng.bit_generator.state = state
-
-    def _stacked(self, patches: list[Patch]) -> Tensor:
+    def _stacked(self, patches: Sequence[Patch]) -> Tensor:
         stack = np.stack(patches)
         # the one slice of a 2D patch is where the channel belongs
         return torch.from_numpy(stack if self.config.dims == 2 else stack[:, None])

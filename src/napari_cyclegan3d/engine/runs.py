@@ -2,7 +2,8 @@
 
 config.yaml, metrics.csv (one line a step), validation.csv, log.txt, model.safetensors,
 best/ (the models of the best validations), checkpoints/ (numbered states, the oldest
-removed) and previews/ (pictures, drawn by the caller).
+removed) and previews/ (pictures, drawn by the caller). Of several processes that train
+together, one writes; all read.
 """
 
 import csv
@@ -15,6 +16,7 @@ from napari_cyclegan3d.engine.checkpoint import load_state, save_state
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.parallel import writers_only
 from napari_cyclegan3d.engine.settings import load_yaml, parse, to_yaml
 
 # may differ when a run is continued; all else would make it another run
@@ -108,6 +110,7 @@ class RunFolder:
                 )
         return load_state(states[-1])
 
+    @writers_only
     def open(self, config: TrainConfig, steps_done: int) -> None:
         """Make the folder, write the settings and drop metrics of lost steps.
 
@@ -125,6 +128,7 @@ class RunFolder:
             temporary.write_text(to_yaml(config), encoding="utf-8")
         self.rewind(steps_done)
 
+    @writers_only
     def rewind(self, steps_done: int) -> None:
         """Drop what was written of later steps: they will be trained again."""
         self.close()
@@ -136,10 +140,12 @@ class RunFolder:
             if _number(path) > steps_done:
                 path.unlink()
 
+    @writers_only
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.csv (the first also writes the names)."""
         self._add("metrics.csv", step, values)
 
+    @writers_only
     def add_validation(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to validation.csv (the first also writes the names)."""
         self._add("validation.csv", step, values)
@@ -155,12 +161,14 @@ class RunFolder:
             writer.writerow(["step", *values])
         writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
 
+    @writers_only
     def log(self, line: str) -> None:
         """Append one line to log.txt."""
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def save_state(self, state: dict[str, Any], step: int, keep: int) -> Path:
+    @writers_only
+    def save_state(self, state: dict[str, Any], step: int, keep: int) -> None:
         """Save a numbered state and remove those beyond the newest `keep`.
 
         Raises:
@@ -172,7 +180,6 @@ class RunFolder:
         save_state(state, path)
         for old in self.states()[:-keep]:
             old.unlink()
-        return path
 
     def close(self) -> None:
         """Close what is open; the folder can be opened again."""

@@ -3,29 +3,38 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from napari_cyclegan3d.engine import parallel
 from napari_cyclegan3d.engine.balance import Balancer, Decision
 from napari_cyclegan3d.engine.checkpoint import Model, load_state, model_of, save_model
-from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.errors import DivergedError, MemoryShortageError
+from napari_cyclegan3d.engine.devices import is_memory_shortage
+from napari_cyclegan3d.engine.errors import (
+    DivergedError,
+    InputError,
+    MemoryShortageError,
+)
 from napari_cyclegan3d.engine.events import (
     Balanced,
     CheckpointSaved,
     PreviewReady,
     StepDone,
     TrainEvent,
-    Validated,
+    Warned,
 )
+from napari_cyclegan3d.engine.freezing import freeze
 from napari_cyclegan3d.engine.gan import Gan
+from napari_cyclegan3d.engine.memory import remedies
 from napari_cyclegan3d.engine.patches import Batch
+from napari_cyclegan3d.engine.prefetch import Prefetcher
 from napari_cyclegan3d.engine.runs import RunFolder
+from napari_cyclegan3d.engine.scoring import Scoring
 from napari_cyclegan3d.engine.sources import (
     Domains,
     Intensities,
@@ -34,16 +43,17 @@ from napari_cyclegan3d.engine.sources import (
     validator,
 )
 
-# memory of the running mean that a plateau is looked for in, where nothing validates
-SMOOTHING = 0.99
 # states are kept for so many returns in a row
 RETURNS = 4
-# what is smoothed: the term that falls as a training gets better
-LEADING_TERM = {"cyclegan": "cycle_a", "srgan": "paired"}
+# parts of the networks' state that each process has its own of
+OWN_STATE = ("pool_a", "pool_b")
 
 
 class Session:
     """A training in progress and the folder it writes to.
+
+    Of several processes that train together each has a session, and all do the same;
+    one writes, draws previews and scores.
 
     Args:
         folder: The run.
@@ -55,40 +65,62 @@ class Session:
         self.folder, self.gan, self.domains = folder, gan, domains
         self.provenance = provenance(gan.config, domains)
         self.balancer = Balancer(gan.config.balance, gan.weights, gan.rates)
-        self.best: list[tuple[float, int]] = []
-        self.smoothed: float | None = None
+        self.scoring = Scoring(folder, gan, self._model)
         self.saved_step = gan.steps_done
         self.diverged = False
+        self.stopped = False  # by another process
+        self.broken = False  # in the middle of a step
 
     def prepare(self, intensities: Intensities) -> None:
         """Read the volumes and set up what draws from them."""
         config = self.gan.config
         self.intensities = intensities
-        self.sampler = training_sampler(config, self.domains, intensities)
-        self.preview = self.sampler.draw(1)
-        self.validator = validator(config, self.domains, intensities)
+        sampler = training_sampler(config, self.domains, intensities)
+        self.preview = sampler.draw(1)
+        pinned = self.gan.device.type == "cuda"
+        self.patches = Prefetcher(sampler, config, pinned=pinned)
+        self.scoring.validator = validator(config, self.domains, intensities)
 
     def run(self) -> Iterator[TrainEvent]:
-        """Train to the last step."""
+        """Train to the last step, or until another process stops the training."""
         while self.gan.steps_done < self.gan.config.steps:
             # all that belongs to a step is done before its first event, so that a
             # training that is closed at any event can go on as if it had not been
-            yield from self._next_step()
+            self.broken = True
+            started = time.perf_counter()
+            batches = self._drawn()
+            events = [] if self.stopped else self._next_step(batches, started)
+            self.broken = False
+            if self.stopped:
+                return
+            yield from events
 
-    def _next_step(self) -> list[TrainEvent]:
-        config, gan = self.gan.config, self.gan
-        started = time.perf_counter()
+    def _drawn(self) -> list[Batch]:
+        """The batches of the next step; or another process stops the training."""
+        failure, batches = None, []
         try:
-            terms = self._learn()
+            batches = self.patches.step()
+        except (InputError, OSError) as error:
+            failure = error
+        self.stopped = parallel.settle(failure)
+        return batches
+
+    def _next_step(self, batches: list[Batch], started: float) -> list[TrainEvent]:
+        config, gan = self.gan.config, self.gan
+        try:
+            terms = self._learn(batches)
         except DivergedError as error:
             return self._recover(error)
         step = gan.steps_done
         self.folder.add_metrics(step, terms)
         seconds = time.perf_counter() - started
         events: list[TrainEvent] = [StepDone(step, config.steps, terms, seconds)]
-        if _due(step, config.preview_every, config.steps):
+        if _due(step, config.preview_every, config.steps) and parallel.is_writer():
             events.append(PreviewReady(step, _as_arrays(gan, self.preview)))
-        events += self._validate(step, terms)
+        events += self._freeze(step)
+        self.scoring.follow(step, terms)
+        if _due(step, config.validation.every, config.steps):
+            events += self.scoring.validate(step)
         if config.balance.enabled:
             events += self._balance(step, terms)
             if gan.steps_done < step:  # it went back
@@ -99,23 +131,23 @@ class Session:
         return events
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on as if nothing had happened."""
+        """All that is needed to go on as if nothing had happened, in all processes."""
+        gan = self.gan.state_dict()
         return {
-            "gan": self.gan.state_dict(),
-            "sampler": self.sampler.state_dict(),
+            "gan": gan,
+            "others": parallel.of_others(lambda: _part_of_its_own(gan)),
+            "sampler": self.patches.state_dict(),
             "intensities": [one.model_dump() for one in self.intensities],
             "shapes": self.domains.shapes(),
-            "best": [list(one) for one in self.best],
-            "smoothed": self.smoothed,
             "balancer": self.balancer.state_dict(),
+            **self.scoring.state_dict(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self.gan.load_state_dict(state["gan"])
-        self.sampler.load_state_dict(state["sampler"])
-        self.best = [(float(score), int(step)) for score, step in state["best"]]
-        self.smoothed = state["smoothed"]
+        self.gan.load_state_dict(state["gan"] | _own_state(state["others"]))
+        self.patches.load_state_dict(state["sampler"])
+        self.scoring.load_state_dict(state)
         self.balancer.load_state_dict(state["balancer"])
         self.saved_step = self.gan.steps_done
 
@@ -128,17 +160,25 @@ class Session:
         step = self.gan.steps_done
         if not _has_finite_weights(self.gan):
             raise self._divergence()
-        save_model(self._model(), self.folder.model_path)
-        self.folder.save_state(self.state_dict(), step, self._states_kept)
+        state = self.state_dict()
+        if parallel.is_writer():
+            save_model(self._model(), self.folder.model_path)
+        self.folder.save_state(state, step, self._states_kept)
         self.folder.log(f"step {step}: saved")
         self.saved_step = step
 
     def close(self) -> None:
-        """Save what is not saved yet."""
+        """Save what is not saved yet, and tell other processes of the end."""
         try:
+            self.patches.close()
+            if self.broken and parallel.world() > 1:
+                return  # the others cannot follow: the last saved state stays
+            if self.gan.steps_done < self.gan.config.steps and not self.stopped:
+                parallel.settle(stop=True)
             # a diverged state must not push out the last good one
             if self.gan.steps_done > self.saved_step and not self.diverged:
                 self.save()
+                parallel.settle()  # none goes on before all is written
         finally:
             self.folder.close()
 
@@ -146,14 +186,16 @@ class Session:
         made = self.provenance.model_copy(update={"steps": self.gan.steps_done})
         return model_of(self.gan, self.intensities, made)
 
-    def _learn(self) -> dict[str, float]:
+    def _learn(self, batches: list[Batch]) -> dict[str, float]:
         config = self.gan.config
         try:
-            terms = self.gan.step(self.sampler.draw(config.batch))
-        except torch.OutOfMemoryError:
+            terms = parallel.mean_terms(self.gan.step(*batches))
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory_shortage(error):
+                raise
             raise MemoryShortageError(
                 f"{self.gan.device} has too little memory for batch {config.batch} of "
-                f"patch {config.patch}; {_smaller(config)}"
+                f"patch {config.patch}; try {remedies(config, 0.5)}"
             ) from None
         if not all(math.isfinite(value) for value in terms.values()):
             raise self._divergence()
@@ -169,36 +211,14 @@ class Session:
             f"longer finite; {remedy}"
         )
 
-    def _validate(self, step: int, terms: Mapping[str, float]) -> list[TrainEvent]:
-        """Score when due, keep the best models, and tell the learning rate."""
-        config = self.gan.config
-        if self.validator is None:
-            now = terms[LEADING_TERM[config.method]]
-            before = now if self.smoothed is None else self.smoothed
-            self.smoothed = SMOOTHING * before + (1 - SMOOTHING) * now
-            self.gan.schedule.observe(step, self.smoothed)
+    def _freeze(self, step: int) -> list[TrainEvent]:
+        """Freeze instance norms when due; a state that is saved now has it done."""
+        due = self.gan.config.freeze_at
+        if due is None or step < due or self.gan.norm == "affine":
             return []
-        if not _due(step, config.validation.every, config.steps):
-            return []
-        scores = self.validator.score(self.gan.translate)
-        self.folder.add_validation(step, scores)
-        self.gan.schedule.observe(step, -scores["score"])
-        return [Validated(step, scores, self._keep_best(step, scores["score"]))]
-
-    def _keep_best(self, step: int, score: float) -> bool:
-        """Keep the model if it is among the best; the worst beyond them goes."""
-        keep = self.gan.config.validation.keep
-        ranked = sorted([*self.best, (score, step)], key=lambda one: (-one[0], one[1]))
-        kept, dropped = ranked[:keep], ranked[keep:]
-        if (score, step) not in kept:
-            return False
-        path = self.folder.best_path(step)
-        path.parent.mkdir(exist_ok=True)
-        save_model(self._model(), path)
-        for _, old in dropped:
-            self.folder.best_path(old).unlink(missing_ok=True)
-        self.best = kept
-        return True
+        done = freeze(self.gan, self.patches.sampler)
+        self.folder.log(f"step {step}: {done}")
+        return [Warned(done)]
 
     @property
     def _states_kept(self) -> int:
@@ -249,7 +269,25 @@ class Session:
         # the memory of failures is what makes the next attempt another one
         self.balancer.load_state_dict(failures)
         self.balancer.forget_after(self.gan.steps_done)
+        parallel.settle()  # all have read before anything is removed
         self.folder.rewind(self.gan.steps_done)
+
+
+def _part_of_its_own(gan_state: Mapping[str, Any]) -> dict[str, list[Tensor]]:
+    return {
+        name: [image.cpu() for image in gan_state[name]]
+        for name in OWN_STATE
+        if name in gan_state
+    }
+
+
+def _own_state(others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What a process other than the writing one has of its own.
+
+    One that was not there before begins with what the writing one has.
+    """
+    rank = parallel.rank()
+    return others[rank - 1] if 0 < rank <= len(others) else {}
 
 
 def _has_finite_weights(gan: Gan) -> bool:
@@ -261,19 +299,6 @@ def _has_finite_weights(gan: Gan) -> bool:
 
 def _step_of(state: Path) -> int:
     return int(state.stem.removeprefix("state_"))
-
-
-def _smaller(config: TrainConfig) -> str:
-    if config.batch > 1:
-        return f"try batch {config.batch // 2}"
-    smallest, multiple = config.smallest_patch, config.patch_multiple
-    half = tuple(
-        side if side == 1 else max(smallest, side // 2 // multiple * multiple)
-        for side in config.patch
-    )
-    if half == config.patch:
-        return "try fewer filters"
-    return f"try patch {half}"
 
 
 def _due(step: int, every: int, steps: int) -> bool:

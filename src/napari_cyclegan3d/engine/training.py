@@ -1,7 +1,8 @@
 """THE loop: volumes in, events out.
 
 Whoever calls owns the loop. Closing the generator stops the training and saves it;
-asking for no further event pauses it.
+asking for no further event pauses it. Of several processes that train together (see
+`parallel`), any may stop all of them, and only one writes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,15 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_cyclegan3d.engine.checkpoint import (
-    Model,
-)
+from napari_cyclegan3d.engine import parallel
+from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import CycleGan
 from napari_cyclegan3d.engine.devices import choose_device
-from napari_cyclegan3d.engine.errors import (
-    InputError,
-)
+from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.events import (
     Balanced,
     CheckpointSaved,
@@ -31,7 +29,9 @@ from napari_cyclegan3d.engine.events import (
 )
 from napari_cyclegan3d.engine.gan import Gan
 from napari_cyclegan3d.engine.intensity import Intensity
+from napari_cyclegan3d.engine.memory import check_memory
 from napari_cyclegan3d.engine.runs import RunFolder
+from napari_cyclegan3d.engine.selfcheck import choose_sound_precision
 from napari_cyclegan3d.engine.session import Session
 from napari_cyclegan3d.engine.sources import (
     Domains,
@@ -54,6 +54,10 @@ __all__ = [
     "train",
 ]
 
+FROZEN = (
+    "the generators' instance norm is frozen already; this training goes on with its "
+    "mean statistics"
+)
 METHODS: dict[str, type[CycleGan] | type[SrGan]] = {
     "cyclegan": CycleGan,
     "srgan": SrGan,
@@ -86,39 +90,60 @@ def train(
         InputError: Volumes, settings or folder cannot be used, or training diverged.
         MemoryShortageError: The device has too little memory for the patch.
     """
-    domains.check(config)
     folder = RunFolder(run)
-    state = folder.last_state(config) if resume else None
-    if not resume:
-        folder.check_new()
-    device, reason = choose_device(config.device)
-    if state is not None:
-        with _only_states_of(folder):
-            intensities, shapes = _intensities_from(state), state["shapes"]
-        _check_same_volumes(shapes, domains, folder)
-    elif start_from is not None:
-        intensities = (start_from.header.intensity_a, start_from.header.intensity_b)
-    else:
-        intensities = fit_domains(config, domains)
-    session = Session(folder, METHODS[config.method](config, device), domains)
-    session.prepare(intensities)
-    if start_from is not None:
-        _take_weights(session.gan, start_from)
-    if state is not None:
-        with _only_states_of(folder):
-            session.load(state)
+    with parallel.refusing_together():
+        if not resume:
+            folder.check_new()
+        domains.check(config)
+        device, reason = choose_device(parallel.own_device(config.device))
+        memory = check_memory(config, device)
+        session = Session(folder, METHODS[config.method](config, device), domains)
+        if resume:
+            _resume(session)
+        else:
+            _begin(session, start_from)
+        unsound = choose_sound_precision(session.gan)
+        if unsound is not None:
+            memory = check_memory(
+                config.model_copy(update={"precision": "fp32"}), device
+            )
     step = session.gan.steps_done
     folder.open(config, step)
     folder.log(f"step {step}: {'resumed' if resume else 'started'} on {reason}")
     try:
-        yield Started(step, config.steps, reason)
+        yield Started(step, config.steps, reason, memory)
         yield from (Warned(remark) for remark in domains.remarks(config))
+        if unsound is not None:
+            yield Warned(unsound)
+        if session.gan.norm != config.generator.norm:
+            yield Warned(FROZEN)
         if config.balance.enabled and step == 0:
             session.save()  # the first state to go back to
         yield from session.run()
     finally:
         session.close()
-    yield TrainingDone(session.gan.steps_done, folder.model_path)
+    if not session.stopped:
+        yield TrainingDone(session.gan.steps_done, folder.model_path)
+
+
+def _begin(session: Session, start_from: Model | None) -> None:
+    if start_from is None:
+        session.prepare(fit_domains(session.gan.config, session.domains))
+        return
+    header = start_from.header
+    session.prepare((header.intensity_a, header.intensity_b))
+    _take_weights(session.gan, start_from)
+
+
+def _resume(session: Session) -> None:
+    folder = session.folder
+    state = folder.last_state(session.gan.config)
+    with _only_states_of(folder):
+        intensities, shapes = _intensities_from(state), state["shapes"]
+    _check_same_volumes(shapes, session.domains, folder)
+    session.prepare(intensities)
+    with _only_states_of(folder):
+        session.load(state)
 
 
 @contextmanager
@@ -152,6 +177,10 @@ def _intensities_from(state: Mapping[str, Any]) -> Intensities:
 
 def _take_weights(gan: Gan, model: Model) -> None:
     theirs, ours = model.header.config, gan.config
+    if theirs.generator.norm == "affine" and ours.freeze_at is not None:
+        # there is no way back from frozen statistics; they are learned on
+        frozen = ours.generator.model_copy(update={"norm": "affine"})
+        ours = ours.model_copy(update={"generator": frozen})
     for key in ("method", "dims", "scale", "generator", "discriminator"):
         if getattr(theirs, key) != getattr(ours, key):
             raise InputError(

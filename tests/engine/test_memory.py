@@ -1,0 +1,114 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from napari_cyclegan3d.engine import memory
+from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.errors import MemoryShortageError
+from napari_cyclegan3d.engine.settings import parse
+from napari_cyclegan3d.engine.training import Domains, train
+
+ConfigMaker = Callable[..., TrainConfig]
+CPU = torch.device("cpu")
+
+GROWTH = """
+import sys
+import torch
+from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.cyclegan import CycleGan
+from napari_cyclegan3d.engine.devices import tune_allocator
+from napari_cyclegan3d.engine.patches import Batch
+
+def most():
+    lines = dict(line.split(":") for line in open("/proc/self/status"))
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+tune_allocator()
+torch.set_num_threads(1)
+config = TrainConfig.model_validate_json(sys.argv[1])
+torch.nn.Conv3d(1, 16, 3)(torch.zeros(1, 1, 8, 8, 8)).sum().backward()
+gan, before = CycleGan(config, torch.device("cpu")), most()
+for _ in range(2):
+    gan.step(Batch(*(torch.randn(config.batch, 1, *config.patch) for _ in "ab")))
+print(most() - before)
+"""
+
+
+def needed(**changes: Any) -> int:
+    values: dict[str, Any] = {
+        "patch": (32, 32, 32),
+        "precision": "fp32",
+        "sampling": {"pool": 0},
+    }
+    return memory.training_memory(parse(TrainConfig, values | changes), CPU)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_plan_is_near_to_what_a_training_really_takes(precision: str) -> None:
+    config = parse(
+        TrainConfig,
+        {
+            "patch": (48, 48, 48),
+            "batch": 2,
+            "precision": precision,
+            "sampling": {"pool": 0},
+        },
+    )
+    command = [sys.executable, "-c", GROWTH, config.model_dump_json()]
+    out = subprocess.run(command, capture_output=True, check=True, text=True)
+    planned = memory.training_memory(config, CPU)
+    assert planned == pytest.approx(int(out.stdout), rel=0.25)
+
+
+def test_twice_the_voxels_take_twice_the_memory() -> None:
+    # small images share a pass, larger ones do not: compare large with larger
+    assert needed(batch=16) == pytest.approx(2 * needed(batch=8), rel=0.15)
+    large, small = (needed(patch=(64, 64, side), precision="bf16") for side in (64, 32))
+    assert large == pytest.approx(2 * small, rel=0.15)
+
+
+def test_less_is_kept_where_less_is_asked_for() -> None:
+    plain = needed(batch=2)
+    assert needed(batch=2, precision="bf16") < 0.9 * plain
+    assert needed(batch=2, optim={"recompute": True}) < 0.7 * plain
+    assert needed(batch=2, optim={"accumulate": 8}) < 1.2 * plain
+    assert needed(batch=2, sampling={"pool": 100}) == plain + 100 * 2 * 4 * 32**3
+
+
+def test_a_plan_leaves_no_trace_in_random_numbers(tiny: ConfigMaker) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    memory.training_memory(tiny(patch=(16, 12, 12)), CPU)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"batch": 4}, r"try batch \d, or optim.recompute true"),
+        ({"patch": (24, 16, 24)}, r"try patch \(\d+, 1[26], \d+\), or optim.recompute"),
+        ({"optim": {"recompute": True}}, "try fewer filters$"),
+    ],
+    ids=["batch", "patch", "filters"],
+)
+def test_a_training_that_does_not_fit_is_refused_before_anything_is_written(
+    tmp_path: Path,
+    tiny: ConfigMaker,
+    blobs: Domains,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    remedy: str,
+) -> None:
+    config = tiny(**changes)
+    half = memory.training_memory(config, CPU) // 2
+    monkeypatch.setattr(memory, "_free_memory", lambda _: half)
+    with pytest.raises(MemoryShortageError, match=rf"^batch .* free; {remedy}"):
+        next(train(config, Domains(blobs.a, blobs.a), tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
