@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from napari_cyclegan3d.engine.tiling import (
-    AxisTile,
     Reach,
     Tile,
     TilePlan,
+    cores,
     output_region,
     output_shape,
     plan_blend,
-    plan_exact,
     read_reflected,
     round_up,
+    whole_side,
 )
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
@@ -35,36 +35,45 @@ def tiles_of(plan: TilePlan) -> list[Tile]:
     return [tile for _, row in plan.rows() for tile in row]
 
 
-def region_of(tile: Tile) -> tuple[slice, ...]:
-    return tuple(slice(*axis.keep) for axis in tile.axes)
+every_size = pytest.mark.parametrize("size", [2, 5, 16, 31, 77])
 
 
-@every_shape
-@every_tile
+@every_size
+@pytest.mark.parametrize("strides", [1, 2, 7, 99])
 @every_stride
-def test_exact_cores_cover_every_voxel_once_in_whole_strides(
-    shape: Shape, tile: Shape, stride: int
+def test_cores_cover_a_span_once_in_order_in_whole_strides(
+    size: int, strides: int, stride: int
 ) -> None:
-    plan = plan_exact(shape, tile, reach(stride))
-    covered = np.zeros([round_up(size, stride) for size in shape], int)
-    for one in tiles_of(plan):
-        covered[region_of(one)] += 1
-        for axis in one.axes:
-            assert axis.read == (axis.keep[0] - HALO[0], axis.keep[1] + HALO[1])
-            assert axis.keep[0] % stride == 0
-            assert (axis.keep[1] - axis.keep[0]) % stride == 0
-    assert (covered == 1).all()
+    whole = round_up(size, stride)
+    tiles = cores((0, whole), strides * stride, size, Reach(stride, HALO))
+    edges = [tile.keep[0] for tile in tiles] + [tiles[-1].keep[1]]
+    assert (edges[0], edges[-1]) == (0, whole)
+    for tile, (start, stop) in zip(tiles, itertools.pairwise(edges), strict=True):
+        assert tile.keep == (start, stop)
+        assert start % stride == 0
+        assert 0 < stop - start <= strides * stride
 
 
-@every_shape
-@every_tile
+@every_size
 @every_stride
-def test_exact_cores_are_no_larger_than_asked_for_in_whole_strides(
-    shape: Shape, tile: Shape, stride: int
+def test_a_core_reads_its_halo_but_nothing_outside_the_volume(
+    size: int, stride: int
 ) -> None:
-    for one in tiles_of(plan_exact(shape, tile, reach(stride))):
-        for axis, side in zip(one.axes, tile, strict=True):
-            assert axis.keep[1] - axis.keep[0] <= round_up(side, stride)
+    reach = Reach(stride, HALO)
+    whole = whole_side(size, reach)
+    for tile in cores((0, whole), 2 * stride, size, reach):
+        assert tile.read[0] == max(0, tile.keep[0] - HALO[0])
+        assert tile.read[1] == min(whole, tile.keep[1] + HALO[1])
+
+
+def test_a_span_that_starts_inside_the_volume_has_a_halo_there() -> None:
+    (tile,) = cores((16, 24), 99, 40, Reach(4, HALO))
+    assert tile.read == (8, 36)
+
+
+def test_a_network_sees_whole_strides_of_a_volume_and_two_at_least() -> None:
+    assert [whole_side(n, Reach(4, HALO)) for n in (1, 4, 8, 9)] == [8, 8, 8, 12]
+    assert whole_side(1, Reach(1, (0, 0))) == 1
 
 
 @every_shape
@@ -140,14 +149,14 @@ def test_blended_tiles_stick_out_so_that_the_border_is_away_from_their_rim(
 
 
 def test_tiles_come_layer_by_layer_with_their_place_in_the_grid() -> None:
-    plan = plan_exact((16, 12, 8), (8, 4, 8), reach(4))
+    plan = plan_blend((16, 12, 8), (8, 8, 8), 0.5, reach(4))
     rows = list(plan.rows())
-    assert [len(row) for _, row in rows] == [3, 3]
+    counts = [len(axis) for axis in plan.grid]
+    assert len(plan) == np.prod(counts)
     for k, (tile_z, row) in enumerate(rows):
         assert all(tile.axes[0] is tile_z for tile in row)
-        assert [tile.index for tile in row] == [(k, 0, 0), (k, 1, 0), (k, 2, 0)]
-    assert len(plan) == 6
-    assert len(plan_exact((16, 12, 8), (99, 99, 99), reach(4))) == 1
+        places = itertools.product([k], range(counts[1]), range(counts[2]))
+        assert [tile.index for tile in row] == list(places)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (9, 7, 11), (40, 2, 8)])
@@ -157,15 +166,13 @@ def test_beyond_the_border_the_volume_is_mirrored_like_numpy_does_it(
     shape: Shape, before: int, after: int
 ) -> None:
     grey = np.random.default_rng(0).normal(size=shape)
-    axes = [AxisTile((-before, size + after), (0, size)) for size in shape]
-    read = read_reflected(Volume(grey), Tile((axes[0], axes[1], axes[2]), (0, 0, 0)))
+    read = read_reflected(Volume(grey), [(-before, size + after) for size in shape])
     np.testing.assert_array_equal(read, np.pad(grey, (before, after), mode="reflect"))
 
 
 def test_a_tile_inside_the_volume_reads_its_own_voxels_only() -> None:
     grey = np.arange(1000).reshape(10, 10, 10)
-    axis = AxisTile((2, 7), (3, 6))
-    read = read_reflected(Volume(grey), Tile((axis, axis, axis), (0, 0, 0)))
+    read = read_reflected(Volume(grey), [(2, 7)] * 3)
     np.testing.assert_array_equal(read, grey[2:7, 2:7, 2:7])
 
 
@@ -193,17 +200,20 @@ def test_the_kept_parts_of_all_tiles_fill_the_output_once(
 ) -> None:
     size = output_shape(shape, scale)
     covered = np.zeros(size, int)
-    for tile in tiles_of(plan_exact(shape, (16, 8, 32), reach(8))):
-        covered[output_region(tile, size, scale)] += 1
+    axes = [
+        cores((0, round_up(n, 8)), side, n, Reach(8, HALO))
+        for n, side in zip(shape, (16, 8, 32), strict=True)
+    ]
+    for z, y, x in itertools.product(*axes):
+        covered[output_region(Tile((z, y, x)), size, scale)] += 1
     assert (covered == 1).all()
 
 
 def test_slices_translated_one_by_one_read_no_neighbours_and_are_not_averaged() -> None:
     across, within = Reach(1, (0, 0)), Reach(4, HALO)
-    exact = plan_exact((7, 20, 9), (3, 8, 8), (across, within, within))
-    blend = plan_blend((7, 20, 9), (3, 8, 8), 0.5, (across, within, within))
-    for plan in (exact, blend):
-        assert [tile.keep for tile in plan.grid[0]] == [(0, 3), (3, 6), (6, 7)]
-        assert all(tile.read == tile.keep for tile in plan.grid[0])
-    for window in blend.windows(Fraction(1))[0]:
+    plan = plan_blend((7, 20, 9), (3, 8, 8), 0.5, (across, within, within))
+    for tiles in (plan.grid[0], cores((0, 7), 3, 7, across)):
+        assert [tile.keep for tile in tiles] == [(0, 3), (3, 6), (6, 7)]
+        assert all(tile.read == tile.keep for tile in tiles)
+    for window in plan.windows(Fraction(1))[0]:
         np.testing.assert_array_equal(window, 1)

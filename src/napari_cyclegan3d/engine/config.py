@@ -6,7 +6,7 @@ Settings are written once: command line, forms, YAML and model files all use the
 import math
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ByteSize, Field, TypeAdapter, field_validator, model_validator
 
 from napari_cyclegan3d.engine.sections import (
     AugmentConfig,
@@ -118,6 +118,21 @@ class TrainConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _freezes_what_there_is(self) -> Self:
+        last, norm = self.optim.freeze_steps, self.generator.norm
+        if last and norm in ("none", "batch"):  # a frozen model's settings say affine
+            raise ValueError(
+                f"optim.freeze_steps {last} with generator.norm {norm}: only instance "
+                "norm has statistics to freeze; leave it out"
+            )
+        if last is not None and last >= self.steps:
+            raise ValueError(
+                f"optim.freeze_steps {last} with steps {self.steps}: nothing would be "
+                f"learned before; give at most {self.steps // 2}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _patch_fits_the_networks(self) -> Self:
         smallest, multiple = self.smallest_patch, self.patch_multiple
         sides = self.patch[3 - self.dims :]
@@ -135,6 +150,16 @@ class TrainConfig(Settings):
             f"patch {self.patch}: each side must be a multiple of {multiple} and "
             f"at least {smallest}; nearest is {nearest}"
         )
+
+    @property
+    def freeze_at(self) -> int | None:
+        """Steps after which instance norms are frozen; None: there are none, or 0."""
+        if self.generator.norm not in ("instance", "instance_affine"):
+            return None
+        last = self.optim.freeze_steps
+        if last is None:
+            last = min(max(50, min(500, self.steps // 20)), self.steps // 2)
+        return self.steps - last if last else None
 
     @property
     def patch_multiple(self) -> int:
@@ -190,11 +215,10 @@ class EnhanceConfig(Settings):
     direction: Literal["a_to_b", "b_to_a"] = Field(
         "a_to_b", description="Which of the model's two generators to use."
     )
-    mode: Literal["auto", "exact", "blend"] = Field(
-        "auto",
+    mode: Literal["exact", "blend"] = Field(
+        "exact",
         description="exact: each tile reads all that its output depends on, so no "
-        "tile shows; blend: overlapping tiles are averaged. auto takes exact unless "
-        "the network's output depends on the tile (instance norm).",
+        "tile shows; blend: overlapping tiles are averaged.",
     )
     slices: Literal["trained", "z", "y", "x", "all"] = Field(
         "trained",
@@ -203,18 +227,35 @@ class EnhanceConfig(Settings):
     )
     tile: tuple[int, int, int] | None = Field(
         None,
-        description="Voxels of the input that one tile yields (z, y, x); by default "
-        "the largest that the memory allows.",
+        description="Voxels of the input that one tile yields (z, y, x), along z of no "
+        "matter where planes stream; by default what means least work under memory.",
     )
     overlap: float = Field(
         0.5, ge=0.1, le=0.75, description="Share of a tile that overlaps in blend mode."
     )
-    memory_gb: float = Field(
-        2.0, ge=0.1, le=1024, description="Memory for the network's work, in GB."
+    memory: float = Field(
+        2.0,
+        ge=0.1,
+        le=1024,
+        description="Memory for the work, on the device and beside it, in GB; also as "
+        "2GB or 500MB.",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Number format of the network's work; auto tries both for a moment "
+        "and takes the faster one.",
     )
     device: str = Field(
         "auto", pattern=DEVICE, description="auto, cpu, mps, cuda or cuda:1 …"
     )
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        """2GB, 500 MB or 1.5 GiB as a number of GB."""
+        if isinstance(value, str) and value.lower().endswith("b"):
+            return TypeAdapter(ByteSize).validate_python(value) / 1e9
+        return value
 
     @model_validator(mode="after")
     def _positive_tile(self) -> Self:

@@ -66,6 +66,14 @@ def _computes_bf16(device: torch.device) -> bool:
     return False
 
 
+def is_memory_shortage(error: BaseException) -> bool:
+    """Whether an error says that the device, or the computer, is out of memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # PyTorch's allocator on the CPU has no exception of its own
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
 def tune_allocator() -> None:
     """Let glibc keep and reuse large blocks; for the start of a command-line program.
 

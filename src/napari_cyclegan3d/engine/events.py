@@ -1,4 +1,4 @@
-"""What a training tells its caller, in the order in which it happens."""
+"""What trainings and enhancements tell their caller, in order of time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cyclegan3d.engine.volume import Region, Shape, Volume
+
 
 @dataclass(frozen=True)
 class Started:
-    """Training begins, at `step` of `steps`."""
+    """Training begins, at `step` of `steps`; it needs so many bytes of `memory`."""
 
     step: int
     steps: int
     device: str
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,47 @@ TrainEvent = (
     | CheckpointSaved
     | TrainingDone
 )
+
+
+@dataclass(frozen=True)
+class EnhanceStarted:
+    """The plan: output shape, number and size of tiles, mode, device and format.
+
+    `tile` counts voxels of the input that are done at a time (z, y, x).
+    """
+
+    shape: Shape
+    tiles: int
+    mode: str
+    tile: Shape
+    device: str
+
+
+@dataclass(frozen=True)
+class TileDone:
+    """`done` of `tiles` tiles are computed."""
+
+    done: int
+    tiles: int
+
+
+@dataclass(frozen=True)
+class RegionReady:
+    """The voxels of this region of the output are final and in the sink."""
+
+    region: Region
+
+
+@dataclass(frozen=True, eq=False)
+class EnhanceDone:
+    """All voxels are in the sink; `volume` is the result, lying over its source.
+
+    `seams` is the mean step across tile borders over that beside them: 1 where no tile
+    shows, None without borders.
+    """
+
+    volume: Volume
+    seams: float | None = None
+
+
+EnhanceEvent = EnhanceStarted | Warned | TileDone | RegionReady | EnhanceDone

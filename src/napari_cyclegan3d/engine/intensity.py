@@ -13,7 +13,7 @@ from napari_cyclegan3d.engine.sections import IntensityConfig
 from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Volume
 
-SLAB_VOXELS = 2**24
+SLAB_VOXELS = 2**21
 SAMPLE_VOXELS = 2**22
 
 
@@ -66,6 +66,20 @@ def fit_intensity(volumes: Sequence[Volume], config: IntensityConfig) -> Intensi
             "equal); choose another method or another region"
         )
     return Intensity(offset=float(offset), gain=float(gain))
+
+
+def check_contrast(volume: Volume) -> None:
+    """Refuse a volume that shows nothing; reads until it shows something.
+
+    Raises:
+        InputError: No voxel is a finite number, or all are the same.
+    """
+    summary = _Summary()
+    for slab in _slabs(volume):
+        summary.add(slab)
+        if summary.low < summary.high:
+            return
+    summary.check(volume.name)
 
 
 class _Summary:

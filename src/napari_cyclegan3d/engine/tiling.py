@@ -1,11 +1,12 @@
 """How a volume is cut into tiles and put together again; knows no network.
 
-The plan is a Cartesian grid, so everything is planned per axis. Positions are voxels of
-the input and may lie outside the volume, where the input is reflected.
+Everything is planned per axis. Positions are voxels of the input and may lie outside
+the volume, where the input is reflected.
 
 exact: every tile reads a halo around its core and keeps only the core. With a halo as
-wide as the network sees, the result equals the untiled one (Majurski & Bajcsy 2021,
-doi 10.6028/jres.126.009).
+wide as the network sees, the result equals that of the whole volume at once (Majurski &
+Bajcsy 2021, doi 10.6028/jres.126.009). At the borders of the volume there is no halo:
+there the network pads as it did in training.
 blend: tiles overlap and are averaged with windows that add up to one at each voxel; the
 windows are normalised from the grid, so that no volume of weights is needed.
 """
@@ -57,26 +58,22 @@ class Tile:
 
     Attributes:
         axes: The tile along z, y and x.
-        index: Its place in the grid, (z, y, x).
+        index: Its place in the grid, (z, y, x), where there is one.
     """
 
     axes: tuple[AxisTile, AxisTile, AxisTile]
-    index: tuple[int, int, int]
+    index: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """A grid of tiles over a volume.
+    """A grid of overlapping tiles over a volume.
 
     Attributes:
-        shape: Voxels of the input (z, y, x).
         grid: Tiles along each axis.
-        blended: Whether tiles overlap and are averaged.
     """
 
-    shape: Shape
     grid: tuple[tuple[AxisTile, ...], tuple[AxisTile, ...], tuple[AxisTile, ...]]
-    blended: bool
 
     def __len__(self) -> int:
         return len(self.grid[0]) * len(self.grid[1]) * len(self.grid[2])
@@ -96,26 +93,31 @@ class TilePlan:
         return tuple(_axis_windows(tiles, scale) for tiles in self.grid)
 
 
-def plan_exact(shape: Shape, tile: Shape, reach: Sequence[Reach]) -> TilePlan:
-    """Tiles whose cores cover the volume once.
+def whole_side(size: int, reach: Reach) -> int:
+    """Voxels along an axis as a network sees the whole volume.
+
+    Mirrored at the far end up to a multiple of the stride, and up to two strides.
+    """
+    if reach.halo == (0, 0):
+        return size
+    return max(round_up(size, reach.stride), 2 * reach.stride)
+
+
+def cores(span: Span, core: int, size: int, reach: Reach) -> tuple[AxisTile, ...]:
+    """Tiles whose cores cover a part of an axis once, with their halos.
 
     Args:
-        shape: Voxels of the volume (z, y, x).
-        tile: Voxels of a core; rounded up to multiples of the stride.
-        reach: How the network sees along z, y and x.
+        span: The part, [start, stop); the start is a multiple of the stride.
+        core: Longest core; a multiple of the stride.
+        size: Voxels of the volume along the axis.
+        reach: How the network sees along the axis.
     """
-    z, y, x = (_cores(*one) for one in zip(shape, tile, reach, strict=True))
-    return TilePlan(shape, (z, y, x), blended=False)
-
-
-def _cores(size: int, core: int, reach: Reach) -> tuple[AxisTile, ...]:
-    stride, (before, after) = reach.stride, reach.halo
-    core = min(round_up(core, stride), round_up(size, stride))
-    starts = range(0, size, core)
-    stops = [min(start + core, round_up(size, stride)) for start in starts]
+    (start, stop), (before, after) = span, reach.halo
+    whole = whole_side(size, reach)
+    edges = [*range(start, stop, core), stop]
     return tuple(
-        AxisTile((start - before, stop + after), (start, stop))
-        for start, stop in zip(starts, stops, strict=True)
+        AxisTile((max(0, low - before), min(whole, high + after)), (low, high))
+        for low, high in itertools.pairwise(edges)
     )
 
 
@@ -137,7 +139,7 @@ def plan_blend(
 
     def axis(size: int, side: int, reach: Reach) -> tuple[AxisTile, ...]:
         if reach.halo == (0, 0):
-            return _cores(size, side, reach)
+            return cores((0, size), side, size, reach)
         stride = reach.stride
         # wider than this, one tile covers the volume and its margins
         widest = round_up(math.ceil((size + 3 * stride) / (1 - overlap)), stride)
@@ -149,7 +151,7 @@ def plan_blend(
         return tuple(AxisTile((s, s + side), (s, s + side)) for s in starts)
 
     z, y, x = (axis(*one) for one in zip(shape, tile, reach, strict=True))
-    return TilePlan(shape, (z, y, x), blended=True)
+    return TilePlan((z, y, x))
 
 
 def _axis_windows(
@@ -172,15 +174,22 @@ def _axis_windows(
     return normalised
 
 
-def read_reflected(volume: Volume, tile: Tile) -> NDArray[np.generic]:
-    """The voxels that a tile reads; beyond the border the volume is mirrored.
+def read_reflected(volume: Volume, spans: Sequence[Span]) -> NDArray[np.generic]:
+    """The voxels of spans along z, y and x; beyond the border the volume is mirrored.
 
     The border voxel is not repeated (numpy's "reflect"); narrow volumes are mirrored as
     often as needed.
     """
+    inside = [
+        start >= 0 and stop <= size
+        for (start, stop), size in zip(spans, volume.shape, strict=True)
+    ]
+    if all(inside):
+        z, y, x = (slice(*span) for span in spans)
+        return volume.read((z, y, x))
     indices = [
-        _reflect(np.arange(*axis.read), size)
-        for axis, size in zip(tile.axes, volume.shape, strict=True)
+        _reflect(np.arange(*span), size)
+        for span, size in zip(spans, volume.shape, strict=True)
     ]
     bounds = [slice(int(i.min()), int(i.max()) + 1) for i in indices]
     block = volume.read((bounds[0], bounds[1], bounds[2]))

@@ -1,138 +1,373 @@
-"""What is decided before the first tile, and the translation of one tile."""
+"""What is decided before the first tile, and the exact translation of a region."""
 
+import itertools
 import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
-from napari_cyclegan3d.engine.devices import choose_device
-from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.intensity import fit_intensity
-from napari_cyclegan3d.engine.networks import Generator, measure_halo
-from napari_cyclegan3d.engine.sections import IntensityConfig
-from napari_cyclegan3d.engine.tiling import (
-    Reach,
-    Tile,
-    TilePlan,
-    output_shape,
-    plan_blend,
-    plan_exact,
-    read_reflected,
-    round_up,
+from napari_cyclegan3d.engine.devices import choose_device, is_memory_shortage
+from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
+from napari_cyclegan3d.engine.intensity import (
+    Intensity,
+    check_contrast,
+    fit_intensity,
 )
-from napari_cyclegan3d.engine.volume import Shape, Volume
+from napari_cyclegan3d.engine.networks import Generator, freeze_norms, measure_halo
+from napari_cyclegan3d.engine.planning import Sizes
+from napari_cyclegan3d.engine.precision import converted, fastest_precision
+from napari_cyclegan3d.engine.reading import Holes, Reader, Spans
+from napari_cyclegan3d.engine.statistics import sample_patches
+from napari_cyclegan3d.engine.streaming import trace
+from napari_cyclegan3d.engine.tiling import (
+    AxisTile,
+    Reach,
+    Span,
+    Tile,
+    cores,
+    output_shape,
+    round_up,
+    whole_side,
+)
+from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
-PROBE_STRIDES = 4
+Part = tuple[Region, NDArray[np.float32]]
 SMALLEST_SIDE = 2
+# patches of a volume on which instance norms are measured
+SAMPLE = 32
 
 
 class Translation:
-    """One volume, one generator and a plan of tiles.
+    """One volume, one generator, and how the one goes through the other.
 
-    A 2D generator translates the slices across the first axis, each on its own.
+    A 2D generator translates the slices across the first axis, each on its own. A 3D
+    one that can be traced gets its input plane by plane, see `streaming`; any other
+    network gets tiles with halos.
 
     Args:
         volume: The input; for a 2D generator with the slices first.
         model: A trained model.
-        config: Direction, tiles, memory and device.
+        config: Direction, tiles, memory, precision and device.
+        chunks: Blocks of the output (z, y, x) that are written as a whole, if there are
+            any: no piece ends inside one.
 
     Attributes:
         shape: Voxels of the output (z, y, x).
         mode: "exact" or "blend".
-        reason: Device, and why it was chosen.
+        remarks: What the user should know.
+        reason: Device and number format, and why the device was chosen.
+        sizes: Tiles and memory.
+        period: Voxels of the output after which the network's strides repeat.
+        unit_depth: Planes of the output at whose multiples pieces begin and end.
 
     Raises:
         InputError: The volume or the settings do not fit the model.
+        MemoryShortageError: Not even the smallest tile fits the memory.
     """
 
-    def __init__(self, volume: Volume, model: Model, config: EnhanceConfig) -> None:
-        header, direction = model.header, config.direction
-        self.volume, self.scale = volume, model.scale(direction)
-        network = model.generator(direction)
+    def __init__(
+        self,
+        volume: Volume,
+        model: Model,
+        config: EnhanceConfig,
+        chunks: Shape | None = None,
+    ) -> None:
+        self.volume, self.scale = volume, model.scale(config.direction)
+        network = model.generator(config.direction)
         _check(volume, network, self.scale)
         self.shape = output_shape(volume.shape, self.scale)
-        self.device, self.reason = choose_device(config.device)
-        # a copy would double the memory of large models; generators hold no state
-        self.network = network.to(self.device).eval()
-        self.fit_in, self.fit_out = (
-            (header.intensity_a, header.intensity_b)
-            if direction == "a_to_b"
-            else (header.intensity_b, header.intensity_a)
-        )
-        if header.config.intensity.scope == "volume":
-            self.fit_in = fit_intensity([volume], header.config.intensity)
-            if header.config.method == "srgan":  # the same scan, only finer
-                self.fit_out = self.fit_in
-        else:  # only refuses volumes that show nothing
-            fit_intensity([volume], IntensityConfig(method="minmax"))
-        self.mode = config.mode
-        if self.mode == "auto":
-            self.mode = "blend" if self.network.tile_dependent else "exact"
+        self.device, why = choose_device(config.device)
+        fit_in, self.fit_out = _intensities(volume, model, config)
+        network = network.to(self.device).eval()
+        self.mode, self.overlap = config.mode, config.overlap
+        patch = self._patch(model.header.config, config)
+        self.remarks: list[str] = []
+        if network.tile_dependent and self.mode == "exact":
+            network = self._frozen(network, fit_in, patch)
+        self.dtype = fastest_precision(config.precision, network, self.device)
+        self.reason = f"{why}; {'bf16' if self.dtype == torch.bfloat16 else 'fp32'}"
+        self.network = converted(network, self.dtype)
+        self.reader = Reader(volume, fit_in, self.network, self.device)
+        streams = self.mode == "exact" and network.dims == 3
+        self.program = trace(network) if streams else None
+        chunks = chunks or (1, 1, 1)
+        # blended tiles overlap anyway; their planes are joined to whole chunks
+        whole = chunks if self.mode == "exact" else (1, 1, 1)
+        self.sizes = self._sizes(whole, int(config.memory * 1e9))
+        self.period = max(1, int(network.stride * self.scale))
+        self.unit_depth = max(chunks[0], int(self.sizes.units[0] * self.scale))
+        if config.tile is not None:
+            self.sizes.take(config.tile)
+        elif network.tile_dependent:
+            self.sizes.take(
+                (volume.shape[0] if network.dims == 2 else patch[0], *patch[1:])
+            )
+        else:
+            self.sizes.choose()
+
+    def blocks(self, region: Region) -> Iterator[Part]:
+        """The translation of a region of the output, piece by piece, without seams.
+
+        The pieces of a tile follow each other along z. If the device runs out of
+        memory, tiles become smaller, and what is finished stays so.
+
+        Args:
+            region: Three slices; each starts at a multiple of the chunks, and of the
+                network's stride times `scale`.
+
+        Raises:
+            MemoryShortageError: Not even the smallest tile fits the device.
+        """
+        waiting = deque(self._tiles(region))
+        while waiting:
+            tile = waiting.popleft()
+            z, y, x = self._output(tile)
+            try:
+                joiner = Joiner(self.unit_depth, z.stop)
+                for piece in self._translated(tile):
+                    for part in joiner.add(piece):
+                        yield part
+                        z = slice(part[0][0].stop, z.stop)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_memory_shortage(error):
+                    raise
+            # leaving the error has let go of what it held on the device
+            self._shrink(tile)
+            waiting.extendleft(reversed(self._tiles((z, y, x))))
+
+    def steps(self, region: Region) -> list[int]:
+        """Voxels of the output of which `blocks` gives about so many at a time."""
+        steps = []
+        for tile in self._tiles(region):
+            z, y, x = self._output(tile)
+            plane = (y.stop - y.start) * (x.stop - x.start)
+            planes = z.stop - z.start
+            most = planes
+            if self.program is not None:
+                most = max(1, int(self.sizes.planes * self.scale))
+            if plane > 0 and planes > 0:
+                steps += [plane * min(most, planes - n) for n in range(0, planes, most)]
+        return steps
+
+    def columns(self) -> list[Region]:
+        """The output in columns along z, one for each tile across."""
+        z, y, x = self.shape
+        columns: dict[tuple[int, int], Region] = {}
+        for tile in self._tiles((slice(0, z), slice(0, y), slice(0, x))):
+            _, rows, cells = self._output(tile)
+            columns[rows.start, cells.start] = slice(0, z), rows, cells
+        return list(columns.values())
+
+    def cuts(self) -> tuple[set[int], set[int], set[int]]:
+        """Where tiles meet in the output, along z, y and x."""
+        z, y, x = (slice(0, n) for n in self.shape)
+        tiles = [self._output(tile) for tile in self._tiles((z, y, x))]
+        at_z, at_y, at_x = ({tile[a].start for tile in tiles} - {0} for a in range(3))
+        return at_z, at_y, at_x
+
+    @property
+    def tile(self) -> Shape:
+        """Voxels of the input that are done at a time (z, y, x)."""
+        z, y, x = self.sizes.core
+        depth, height, width = self.volume.shape
+        planes = self.sizes.planes if self.program else z
+        return min(planes, depth), min(y, height), min(x, width)
+
+    def compute(self, spans: Spans) -> NDArray[np.float32]:
+        """All of the network's output for what is read there, in grey values of B."""
+        image, missing = self.reader.image(spans)
+        with torch.inference_mode(), self._arithmetic():
+            out = self.network(image.to(self.device, self.dtype))
+        result = self._grey(out)
+        if missing is not None:
+            result[missing] = np.nan
+        return result
+
+    def _sizes(self, chunks: Shape, budget: int) -> Sizes:
         seen = Reach(self.network.stride, measure_halo(self.network))
         across = seen if self.network.dims == 3 else Reach(1, (0, 0))
-        self.reach = (across, seen, seen)
-        self.tile = config.tile or self._usual_tile(header.config, config)
-        self.plan = self._plan(config)
-
-    def _plan(self, config: EnhanceConfig) -> TilePlan:
-        if self.mode == "blend":
-            return plan_blend(self.volume.shape, self.tile, config.overlap, self.reach)
-        return plan_exact(self.volume.shape, self.tile, self.reach)
-
-    def _usual_tile(self, trained: TrainConfig, config: EnhanceConfig) -> Shape:
-        largest = self._largest_tile(config.memory_gb * 1e9)
-        if self.mode == "exact" or not self.network.tile_dependent:
-            return largest
-        # instance norm is right for as much of an image as it was trained on
-        patch = trained.patch if config.direction == "a_to_b" else trained.patch_b
-        return (largest[0] if trained.dims == 2 else patch[0], patch[1], patch[2])
-
-    def _largest_tile(self, memory: float) -> Shape:
-        """The largest cube whose work fits the memory, cut to the volume.
-
-        Of a 2D network: the largest square, then as many slices as fit.
-        """
-        voxels = memory / _bytes_per_voxel(self.network)
-        _, y, x = (
-            self._side(voxels ** (1 / self.network.dims), n) for n in self.volume.shape
+        reach = (across, seen, seen)
+        z, y, x = (
+            math.lcm(one.stride, max(1, round(side / self.scale)))
+            for one, side in zip(reach, chunks, strict=True)
         )
-        if self.network.dims == 3:
-            return self._side(voxels ** (1 / 3), self.volume.shape[0]), y, x
-        return max(1, min(self.volume.shape[0], int(voxels / (y * x)))), y, x
+        return Sizes(self.volume, self.network, self.program, reach, (z, y, x), budget)
 
-    def _side(self, side: float, size: int) -> int:
-        """A core's side whose tile measures `side`, cut to `size`."""
-        seen = self.reach[1]
-        margin = sum(seen.halo) if self.mode == "exact" else 0
-        core = (int(side) - margin) // seen.stride * seen.stride
-        return min(max(seen.stride, core), round_up(size, seen.stride))
+    def _patch(self, trained: TrainConfig, config: EnhanceConfig) -> Shape:
+        """What the generator saw in training, in voxels of its input.
 
-    def compute(self, tile: Tile) -> NDArray[np.float32]:
-        """The network's output for what a tile reads, in grey values of the target."""
-        grey = read_reflected(self.volume, tile)
-        image = torch.from_numpy(self.fit_in.apply(grey)).to(self.device)
-        # a 2D network takes the slices as a batch
-        image = image[None, None] if self.network.dims == 3 else image[:, None]
-        with torch.inference_mode():
-            channels = self.network.inputs
-            if channels > 1:  # the noise-free translation: noise depends on no tile
-                zeros = torch.zeros_like(image).expand(
-                    -1, channels - 1, *(-1,) * self.network.dims
-                )
-                image = torch.cat([image, zeros], 1)
-            out: Tensor = self.network(image)
-            out = out[0, 0] if self.network.dims == 3 else out[:, 0]
-        result = self.fit_out.invert(out.float().cpu().numpy())
-        missing = ~np.isfinite(grey)
-        if missing.any():
-            result[_resized_mask(missing, self.scale)] = np.nan
-        return result
+        Instance norm is right for as much of an image as it was trained on.
+        """
+        return trained.patch if config.direction == "a_to_b" else trained.patch_b
+
+    def _frozen(self, network: Generator, fit_in: Intensity, patch: Shape) -> Generator:
+        """The network with statistics of this volume in place of each tile's own."""
+        self.remarks.append(
+            f"{network.config.kind} with norm {network.config.norm}: the model was not "
+            f"trained to its end, where its statistics are frozen; those of {SAMPLE} "
+            f"patches of {self.volume.name} are used (mode blend takes each tile's own)"
+        )
+        inputs, dims = network.inputs, network.dims
+        sample = sample_patches(self.volume, fit_in, patch, SAMPLE, dims, inputs)
+        return freeze_norms(network, (image.to(self.device) for image in sample))
+
+    def _translated(self, tile: Tile) -> Iterator[Part]:
+        region = self._output(tile)
+        if any(part.stop <= part.start for part in region):
+            return  # at 1/2 and 1/4, what is left over at the end gives no voxel
+        z, y, x = (axis.read for axis in tile.axes)
+        if self.program is not None:
+            z = self._in_step(z)
+        first, inner_y, inner_x = (
+            slice(part.start - start, part.stop - start)
+            for part, start in zip(
+                region, (int(read[0] * self.scale) for read in (z, y, x)), strict=True
+            )
+        )
+        if self.program is None:
+            yield region, self.compute((z, y, x))[first, inner_y, inner_x]
+            return
+        # planes flow through the network; what leaves it is cut to the core
+        start = region[0].start - first.start
+        for planes in self._stream((z, y, x)):
+            stop = start + len(planes)
+            inside = slice(max(start, region[0].start), min(stop, region[0].stop))
+            if inside.start < inside.stop:
+                kept = planes[inside.start - start : inside.stop - start]
+                yield (inside, *region[1:]), kept[:, inner_y, inner_x]
+            start = stop
+            if start >= region[0].stop:
+                return
+
+    def _in_step(self, read: Span) -> Span:
+        """The planes to read so that a stream works on the same groups of them always.
+
+        Those that one takes that begins with the volume: so the last bits of a voxel do
+        not depend on where a stream was begun. What else it yields is left out.
+        """
+        planes = self.sizes.planes
+        whole = whole_side(self.volume.shape[0], self.sizes.reach[0])
+        start = max(0, (read[0] // planes - 1) * planes)
+        return start, min(whole, round_up(read[1], planes) + planes)
+
+    def _stream(self, spans: Spans) -> Iterator[NDArray[np.float32]]:
+        """The network's output for what is read there, some planes at a time."""
+        assert self.program is not None
+        (start, stop), y, x = spans
+        edges = [*range(start, stop, self.sizes.planes), stop]
+        parts = ((part, y, x) for part in itertools.pairwise(edges))
+        holes = Holes(self.scale)
+        stream = self.program.run(self.reader.planes(parts, holes), self.dtype)
+        while True:
+            with torch.inference_mode(), self._arithmetic():
+                out = next(stream, None)
+            if out is None:
+                return
+            planes = self._grey(out)
+            holes.fill(planes)
+            yield planes
+
+    def _grey(self, out: Tensor) -> NDArray[np.float32]:
+        planes = out[0, 0] if self.network.dims == 3 else out[:, 0]
+        return self.fit_out.invert(planes.float().cpu().numpy())
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        """On CUDA, fp32 means fp32: by default convolutions round to 10 bits."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        return torch.backends.cudnn.flags(
+            enabled=True, benchmark=True, allow_tf32=self.dtype != torch.float32
+        )
+
+    def _output(self, tile: Tile) -> Region:
+        """Where a tile's core lies in the output."""
+        z, y, x = (
+            slice(
+                int(axis.keep[0] * self.scale), min(n, int(axis.keep[1] * self.scale))
+            )
+            for axis, n in zip(tile.axes, self.shape, strict=True)
+        )
+        return z, y, x
+
+    def _tiles(self, region: Region) -> list[Tile]:
+        """Tiles whose cores cover a region of the output."""
+        axes: list[tuple[AxisTile, ...]] = []
+        for part, n, size, reach, side in zip(
+            region,
+            self.shape,
+            self.volume.shape,
+            self.sizes.reach,
+            self.sizes.core,
+            strict=True,
+        ):
+            start, stop = int(part.start / self.scale), int(part.stop / self.scale)
+            if part.stop == n:
+                stop = size
+            stop = round_up(stop, reach.stride)
+            if self.program is not None and not axes:
+                side = stop - start  # z flows
+            axes.append(cores((start, stop), side, size, reach))
+        z, y, x = axes
+        return [Tile(one) for one in itertools.product(z, y, x)]
+
+    def _shrink(self, tile: Tile) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        z, y, x = (axis.keep[1] - axis.keep[0] for axis in tile.axes)
+        if not self.sizes.halve((z, y, x)):
+            raise MemoryShortageError(
+                f"{self.device} has too little memory even for the smallest tile; "
+                "close other programs or use --device cpu"
+            )
+
+
+class Joiner:
+    """Joins pieces that follow each other along z to whole multiples of planes.
+
+    Args:
+        depth: At what multiples of planes a piece may end.
+        last: Where the last one ends, whatever its depth.
+    """
+
+    def __init__(self, depth: int, last: int) -> None:
+        self.depth, self.last = depth, last
+        self._held: list[NDArray[np.float32]] = []
+
+    def add(self, part: Part) -> Iterator[Part]:
+        """The next piece; gives what is whole with it, if there is anything."""
+        (z, y, x), block = part
+        self._held.append(block)
+        start = z.stop - sum(map(len, self._held))
+        stop = z.stop if z.stop == self.last else z.stop - z.stop % self.depth
+        if stop <= start:
+            return
+        planes = block if len(self._held) == 1 else np.concatenate(self._held)
+        self._held = [planes[stop - start :]] if stop < z.stop else []
+        yield (slice(start, stop), y, x), planes[: stop - start]
+
+
+def _intensities(
+    volume: Volume, model: Model, config: EnhanceConfig
+) -> tuple[Intensity, Intensity]:
+    """The transforms of the input and of the output."""
+    header = model.header
+    fits = header.intensity_a, header.intensity_b
+    fit_in, fit_out = fits if config.direction == "a_to_b" else fits[::-1]
+    if header.config.intensity.scope != "volume":
+        check_contrast(volume)
+        return fit_in, fit_out
+    fit_in = fit_intensity([volume], header.config.intensity)
+    # srgan: the same scan, only finer
+    return fit_in, fit_in if header.config.method == "srgan" else fit_out
 
 
 def _check(volume: Volume, network: Generator, scale: Fraction) -> None:
@@ -147,38 +382,3 @@ def _check(volume: Volume, network: Generator, scale: Fraction) -> None:
         raise InputError(
             f"{volume.name}: shape {shape} is too small to be reduced by {1 / scale}"
         )
-
-
-def _resized_mask(mask: NDArray[np.bool_], scale: Fraction) -> NDArray[np.bool_]:
-    if scale >= 1:
-        factor = int(scale)
-        return mask.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
-    step = scale.denominator
-    z, y, x = (n // step for n in mask.shape)
-    blocks = mask.reshape(z, step, y, step, x, step)
-    return np.asarray(blocks.any(axis=(1, 3, 5)))
-
-
-def _bytes_per_voxel(network: Generator) -> float:
-    """Memory for one input voxel: everything that the layers give out, in float32.
-
-    All of it is counted at once. The allocator frees some of it earlier, and needs
-    scratch space for the convolutions; the two are of one size.
-    """
-    total = 0
-
-    def count(_: nn.Module, __: Any, output: Tensor) -> None:
-        nonlocal total
-        total += output.numel() * output.element_size()
-
-    leaves = [m for m in network.modules() if not list(m.children())]
-    hooks = [module.register_forward_hook(count) for module in leaves]
-    side = PROBE_STRIDES * network.stride
-    probe = (1, network.inputs, *(side,) * network.dims)
-    try:
-        with torch.inference_mode():
-            network(torch.zeros(probe, device=next(network.parameters()).device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total / math.prod(probe[2:])

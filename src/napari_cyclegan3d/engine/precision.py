@@ -1,0 +1,80 @@
+"""Which number format a network computes in: the faster one that is sound."""
+
+import copy
+import statistics
+import time
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from napari_cyclegan3d.engine.devices import choose_precision
+from napari_cyclegan3d.engine.networks import Generator
+
+Precision = Literal["auto", "fp32", "bf16"]
+PROBE_VOXELS = 48
+ROUNDS = 3
+# more than the rounding of any sound network
+LARGEST_ERROR = 0.1
+LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def converted(network: Generator, dtype: torch.dtype) -> Generator:
+    """A copy in a number format, with its weights in the layout that is faster.
+
+    Casting the weights once is faster than autocast, which casts at each call.
+    """
+    twin = copy.deepcopy(network)
+    # PyTorch's stubs do not know this form of `to`
+    twin.to(dtype, memory_format=LAYOUTS[network.dims])  # type: ignore[call-overload]
+    return twin.eval().requires_grad_(False)
+
+
+def fastest_precision(
+    name: Precision, network: Generator, device: torch.device
+) -> torch.dtype:
+    """The number format for a setting; "auto" tries both where bf16 is native.
+
+    bf16 is taken if it is faster here and its result is that of fp32 within rounding.
+
+    Args:
+        name: "auto", "fp32" or "bf16".
+        network: What will compute, on `device`.
+        device: Where.
+    """
+    wanted = choose_precision(name, device)
+    if name != "auto" or wanted == torch.float32:
+        return wanted
+    side = max(2, PROBE_VOXELS // network.stride // 2) * network.stride
+    random = torch.Generator().manual_seed(0)
+    image = torch.randn(
+        (1, network.inputs, *(side,) * network.dims), generator=random
+    ).to(device)
+    exact, slow = _timed(converted(network, torch.float32), image)
+    try:
+        rounded, quick = _timed(converted(network, torch.bfloat16), image)
+    except NotImplementedError:  # some layers exist in fp32 only
+        return torch.float32
+    error = (rounded - exact).square().mean().sqrt() / exact.std()
+    sound = bool(error < LARGEST_ERROR)  # false for NaN, too
+    return torch.bfloat16 if sound and quick < slow else torch.float32
+
+
+def _timed(network: nn.Module, image: Tensor) -> tuple[Tensor, float]:
+    """Output in fp32, and the median of some times in seconds."""
+    image = image.to(next(network.parameters()).dtype)
+    seconds = []
+    with torch.inference_mode():
+        out = network(image)  # the first pass chooses kernels
+        for _ in range(ROUNDS):
+            _wait(image.device)
+            started = time.perf_counter()
+            out = network(image)
+            _wait(image.device)
+            seconds.append(time.perf_counter() - started)
+    return out.float(), statistics.median(seconds)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
