@@ -12,15 +12,18 @@ from tqdm import tqdm
 
 from napari_cyclegan3d.engine.events import (
     Balanced,
+    EnhanceDone,
+    EnhanceEvent,
+    EnhanceStarted,
     Started,
     StepDone,
+    TileDone,
     TrainEvent,
     TrainingDone,
     Validated,
     Warned,
 )
 from napari_cyclegan3d.engine.sections import RecordConfig
-from napari_cyclegan3d.engine.volume import Volume
 
 EventT = TypeVar("EventT")
 DONE, STOPPED = 0, 1
@@ -85,6 +88,8 @@ def _lines(event: TrainEvent) -> list[str]:
         case Started():
             done = f"all {event.steps} steps are done; give more --steps"
             started = f"training on {event.device}"
+            if event.memory:
+                started += f"; needs about {event.memory / 1e9:.2g} GB"
             return [started, done] if event.step >= event.steps else [started]
         case Warned():
             return [f"warning: {event.message}"]
@@ -108,21 +113,21 @@ def _terms(terms: Mapping[str, float]) -> str:
     return " ".join(f"{name} {terms[name]:.3f}" for name in shown if name in terms)
 
 
-def show_enhancement(events: Iterator[Any]) -> Volume | None:
+def show_enhancement(events: Iterator[EnhanceEvent]) -> EnhanceDone | None:
     """Print an enhancement as it goes on; None if it was stopped."""
-    from napari_cyclegan3d.engine import inference
-
     with closing(_bar("tile")) as bar, closing(stoppable(events, "stopping")) as shown:
         for event in shown:
             match event:
-                case inference.EnhanceStarted():
+                case EnhanceStarted():
                     bar.total = event.tiles
                     size = "×".join(map(str, event.tile))
                     bar.write(f"{event.mode} tiles of {size} on {event.device}")
-                case inference.TileDone():
+                case Warned():
+                    bar.write(f"warning: {event.message}", file=sys.stderr)
+                case TileDone():
                     bar.update()
-                case inference.EnhanceDone():
-                    return event.volume
+                case EnhanceDone():
+                    return event
     return None
 
 

@@ -69,11 +69,10 @@ def run(out: Path, minutes: float, *, window: bool) -> int:
     if show_training(train(config, domains, run_folder), run_folder) != DONE:
         return STOPPED
     print("3. Enhancing the fast scan by tiles")
-    result = show_enhancement(
-        enhance(fast, load_model(run_folder / "model.safetensors"))
-    )
-    if result is None:
+    done = show_enhancement(enhance(fast, load_model(run_folder / "model.safetensors")))
+    if done is None:
         return STOPPED
+    result = done.volume
     io.write(result, out / "enhanced.tif")
     print("4. Comparing with the truth")
     summary = _compare(fast.read(), result.read(), truth.read(), out)

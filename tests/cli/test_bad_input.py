@@ -123,6 +123,9 @@ class Case:
     code: int = 1
 
 
+GPU = ("--device=cuda:0",)
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -141,8 +144,19 @@ class Case:
         Case("tile (0, 4, 4)", options=("--tile=0,4,4",), code=2),
         Case("setting tile", options=("--tile=8,8",), code=2),
         Case("setting tile", options=("--tile=8",), code=2),
-        Case("setting memory_gb", options=("--memory-gb=nan",), code=2),
-        Case("setting memory_gb", options=("--memory-gb=inf",), code=2),
+        Case("setting memory", options=("--memory=nan",), code=2),
+        Case("setting memory", options=("--memory=inf",), code=2),
+        Case("setting memory", options=("--memory=lots",), code=2),
+        Case("give at least", options=("--memory=100MB",)),
+        Case("file; give a name that ends in .zarr", options=("--workers=2",)),
+        Case("file; give a name that ends in .zarr", options=("--cluster=tcp://x:1",)),
+        Case("uses a GPU of its own", output="o.zarr", options=(*GPU, "--workers=2")),
+        Case("no scheduler answers", output="o.zarr", options=("--cluster=nowhere",)),
+        Case("invalid", output="o.zarr", options=("--workers=0",), code=2),
+        Case("invalid", output="o.zarr", options=("--workers=two",), code=2),
+        Case("exists already", output="strange.zarr"),
+        Case("no OME-Zarr", output="strange.zarr", options=("--overwrite",)),
+        Case("does not exist", output="nowhere/new.zarr"),
         Case("setting mode = 'best'", options=("--mode=best",), code=2),
         Case("setting direction", options=("--direction=b",), code=2),
         Case(
@@ -164,6 +178,8 @@ def test_enhance_refuses_wrong_use_and_writes_nothing(
     (bad / "steps.yaml").write_text("steps: 3")
     (tmp_path / "here.tif").write_bytes(b"an older result")
     (tmp_path / "folder.tif").mkdir()
+    (tmp_path / "strange.zarr").mkdir()
+    (tmp_path / "strange.zarr" / "notes.txt").write_text("mine")
     before = contents(tmp_path)
     model = (case.model or str(run_1x / "model.safetensors")).format(bad=bad)
     output = tmp_path / (case.output or "new.tif")

@@ -1,3 +1,6 @@
+import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,11 @@ from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
 from napari_cyclegan3d.engine.volume import Volume
 
 Command = Callable[..., Any]
+# which format is faster may change from one moment to the next
+FP32 = "--precision=fp32"
+MAIN = "import sys; from napari_cyclegan3d.cli import main; sys.exit(main())"
+# the same, and the most memory that the process had
+PEAK = f"{MAIN[:-16]}code = main(); print(open('/proc/self/status').read()); exit(code)"
 
 
 def engine_result(source: Path, model: Path, config: EnhanceConfig) -> Volume:
@@ -31,6 +39,8 @@ def corners(volume: Volume) -> np.ndarray:
     [
         ("fast.tif", "out.tif"),
         ("fast.tif", "out.nii.gz"),
+        ("fast.tif", "out.h5"),
+        ("fast.tif", "out.zarr"),
         ("oblique.nii.gz", "out.nii"),
         ("oblique.nii.gz", "out.nii.gz"),
     ],
@@ -45,7 +55,7 @@ def test_the_result_is_the_engines_and_lies_exactly_over_its_source(
 ) -> None:
     model = run_1x / "model.safetensors"
     outcome = command(
-        "enhance", scans / source, "--model", model, "-o", tmp_path / output
+        "enhance", scans / source, "--model", model, "-o", tmp_path / output, FP32
     )
     assert outcome.code == 0, outcome.err
     before, after = io.read(scans / source), io.read(tmp_path / output)
@@ -53,7 +63,7 @@ def test_the_result_is_the_engines_and_lies_exactly_over_its_source(
     assert after.shape == before.shape
     assert np.allclose(after.affine, before.affine, atol=1e-4)
     assert after.unit == before.unit
-    expected = engine_result(scans / source, model, EnhanceConfig())
+    expected = engine_result(scans / source, model, EnhanceConfig(precision="fp32"))
     assert np.array_equal(after.read(), expected.read())
     assert list(tmp_path.iterdir()) == [tmp_path / output]
 
@@ -88,11 +98,12 @@ def test_all_options_of_enhance_reach_the_engine(
         mode="blend",
         tile=(12, 16, 20),
         overlap=0.3,
-        memory_gb=0.5,
+        memory=8,
+        precision="fp32",
         device="cpu",
     )
     options = ["--direction=b_to_a", "--mode=blend", "--tile=12,16,20"]
-    options += ["--overlap=0.3", "--memory-gb=0.5", "--device=cpu"]
+    options += ["--overlap=0.3", "--memory=8GB", "--device=cpu", FP32]
     model, output = run_1x / "model.safetensors", tmp_path / "out.tif"
     volume = scans / "slow.tif"
     outcome = command("enhance", volume, "--model", model, "-o", output, *options)
@@ -127,7 +138,7 @@ def test_a_region_gives_the_same_as_a_file_that_holds_only_it(
         (tmp_path / "cut.nii.gz", "by_file.nii"),
     ):
         arguments = ["enhance", source, "--model", model, "-o", tmp_path / output]
-        assert command(*arguments).code == 0
+        assert command(*arguments, FP32).code == 0
     one, two = io.read(tmp_path / "by_region.nii"), io.read(tmp_path / "by_file.nii")
     assert np.array_equal(one.read(), two.read())
     assert np.allclose(one.affine, two.affine, atol=1e-4)
@@ -162,7 +173,73 @@ def test_a_volume_can_be_replaced_by_its_own_result(
 ) -> None:
     model, volume = run_1x / "model.safetensors", tmp_path / "fast.tif"
     volume.write_bytes((scans / "fast.tif").read_bytes())
-    expected = engine_result(volume, model, EnhanceConfig()).read()
+    expected = engine_result(volume, model, EnhanceConfig(precision="fp32")).read()
     arguments = ["enhance", volume, "--model", model, "-o", volume, "--overwrite"]
-    assert command(*arguments).code == 0
+    assert command(*arguments, FP32).code == 0
     assert np.array_equal(io.read(volume).read(), expected)
+
+
+@pytest.mark.parametrize("options", [("--mode=blend", "--tile=12,16,20"), ()])
+def test_any_mode_can_be_written_to_an_ome_zarr_and_replaces_an_older_one(
+    options: tuple[str, ...],
+    command: Command,
+    scans: Path,
+    run_1x: Path,
+    tmp_path: Path,
+) -> None:
+    model, output = run_1x / "model.safetensors", tmp_path / "out.zarr"
+    io.write(io.read(scans / "slow.tif"), output)
+    arguments = ["enhance", scans / "fast.tif", "--model", model, FP32, "-o", output]
+    assert "--overwrite" in command(*arguments, *options).sentence
+    outcome = command(*arguments, *options, "--overwrite")
+    assert outcome.code == 0, outcome.err
+    command(*arguments[:-1], tmp_path / "out.tif", *options)
+    assert np.array_equal(io.read(output).read(), io.read(tmp_path / "out.tif").read())
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zarr", "out.tif"}
+
+
+def test_workers_give_what_one_process_gives(
+    process: Command, command: Command, scans: Path, run_1x: Path, tmp_path: Path
+) -> None:
+    arguments = ["enhance", scans / "fast.tif", FP32]
+    arguments += ["--model", run_1x / "model.safetensors", "-o"]
+    several = process(MAIN, *arguments, tmp_path / "out.zarr", "--workers=2")
+    assert several.code == 0, several.err
+    assert "on 2 workers; fp32" in several.out
+    assert "Traceback" not in several.err
+    command(*arguments, tmp_path / "out.tif")
+    result = io.read(tmp_path / "out.zarr").read()
+    assert np.array_equal(result, io.read(tmp_path / "out.tif").read())
+
+
+def test_an_ome_zarr_is_not_removed_while_it_is_the_input(
+    command: Command,
+    contents: Callable[[Path], dict[str, str]],
+    scans: Path,
+    run_1x: Path,
+    tmp_path: Path,
+) -> None:
+    volume = tmp_path / "scan.zarr"
+    io.write(io.read(scans / "fast.tif"), volume)
+    before = contents(tmp_path)
+    arguments = ["--model", run_1x / "model.safetensors", "-o", volume, "--overwrite"]
+    assert "is the input, too" in command("enhance", volume, *arguments).sentence
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("suffix", [".tif", ".nii", ".h5", ".zarr"])
+def test_the_program_stays_under_its_memory_whatever_the_size_of_the_volume(
+    suffix: str, process: Command, run_1x: Path, tmp_path: Path
+) -> None:
+    # 512 planes of 300 × 300: the result has 184 MB, twice what remains for the work
+    plane = np.random.default_rng(0).integers(0, 4000, (1, 300, 300), dtype=np.uint16)
+    volume, output = tmp_path / f"large{suffix}", tmp_path / f"out{suffix}"
+    io.write(Volume(np.broadcast_to(plane, (512, 300, 300))), volume)
+    arguments = [volume, "--model", run_1x / "model.safetensors", "-o", output]
+    outcome = process(PEAK, "enhance", *arguments, "--memory=600MB", "--device=cpu")
+    assert outcome.code == 0, outcome.err
+    peak = re.search(r"VmHWM:\s*(\d+) kB", outcome.out)
+    assert peak is not None
+    assert int(peak[1]) / 1e6 * 1.024 < 0.6
+    shutil.rmtree(tmp_path)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings(
 Limited = Callable[[int], AbstractContextManager[None]]
 
 
-@pytest.mark.parametrize("name", ["out.tif", "out.nii", "out.nii.gz"])
+@pytest.mark.parametrize("name", ["out.tif", "out.nii", "out.nii.gz", "out.h5"])
 def test_enhance_on_a_full_disk_keeps_the_older_output(
     name: str,
     command: Callable[..., Any],

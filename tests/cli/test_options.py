@@ -38,6 +38,7 @@ SPECIAL: dict[str, Any] = {
     "loss.label_real": (0.75, 0.875),
     "loss.label_fake": (0.125, 0.25),
     "optim.kickstart": 3,
+    "optim.freeze_steps": 1,
     "intensity.percentiles": (1.5, 97.5),
     "tile": (12, 16, 20),
 }
@@ -50,6 +51,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "generator.kind": {"patch": [96, 96, 96]},
     "discriminator.layers": {"discriminator": {"strides": [2, 2, 1]}},
     "discriminator.strides": {"discriminator": {"layers": 1}},
+    "optim.freeze_steps": {"generator": {"norm": "instance"}},
 }
 # these need other volumes, go together with no other, or take seconds
 ALONE = {

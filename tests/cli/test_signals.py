@@ -92,6 +92,41 @@ def test_a_stopped_enhancement_writes_nothing_and_keeps_the_older_output(
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_ome_zarr_goes_on_to_the_same_voxels_and_only_for_its_own_job(
+    number: signal.Signals,
+    command: Callable[..., Any],
+    start: Start,
+    run_1x: Path,
+    tmp_path: Path,
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 140, 140), dtype=np.uint8)
+    io.write(Volume(noise), tmp_path / "large.tif")
+    output, options = tmp_path / "out.zarr", ["--memory=4", "--precision=fp32"]
+    arguments = ["enhance", tmp_path / "large.tif", *options]
+    arguments += ["--model", run_1x / "model.safetensors"]
+    running = start(MAIN, *arguments, "-o", output)
+    wait_until(lambda: len(list(output.glob("0/c/*/*/?"))) > 8, running)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert f"{output} is not finished: the same command goes on" in err
+    kept = [file for file in output.glob("0/c/*/*/?") if file.stat().st_size]
+    before = {file: file.stat().st_mtime_ns for file in kept}
+    assert 8 < len(before) < 52
+
+    for change in ("--direction=b_to_a", "--precision=bf16"):
+        other = command(*arguments, "-o", output, change)
+        assert "another job" in other.sentence
+    outcome = command(*arguments, "-o", output)
+    assert outcome.code == 0, outcome.err
+    assert {file: file.stat().st_mtime_ns for file in kept} == before
+    assert command(*arguments, "-o", tmp_path / "straight.zarr").code == 0
+    straight = io.read(tmp_path / "straight.zarr").read()
+    assert np.array_equal(io.read(output).read(), straight)
+    assert "exists already" in command(*arguments, "-o", output).sentence
+
+
 def test_a_training_that_was_killed_goes_on_from_its_last_saved_state(
     command: Callable[..., Any],
     start: Start,

@@ -17,7 +17,9 @@ from napari_cyclegan3d.engine.sections import GeneratorConfig
 from napari_cyclegan3d.evaluate import EvaluateConfig
 
 ModelMaker = Callable[..., Model]
-SMALL = EvaluateConfig(enhance=EnhanceConfig(tile=(16, 16, 16), device="cpu"))
+SMALL = EvaluateConfig(
+    enhance=EnhanceConfig(tile=(16, 16, 16), device="cpu", precision="fp32")
+)
 
 
 class Known(Generator):

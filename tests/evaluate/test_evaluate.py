@@ -184,7 +184,7 @@ def test_models_of_other_degradations_are_refused_where_inputs_are_made(
         table([Case("1", truth)], [sharp, soft], config)
     coarse = Volume(texture[::2, ::2, ::2])
     assert len(table([Case("1", truth, coarse)], [sharp, soft], config)) == 5
-    back = EvaluateConfig(enhance=EnhanceConfig(direction="b_to_a"))
+    back = EvaluateConfig(enhance=EnhanceConfig(direction="b_to_a", precision="fp32"))
     with pytest.raises(InputError, match="direction b_to_a"):
         table([Case("1", truth)], [sharp], back)
 

@@ -84,7 +84,7 @@ def random_value(name: str, info: FieldInfo, rng: np.random.Generator) -> Any:
         return None
     if name in LISTS:
         return LISTS[name][: int(rng.integers(2, len(LISTS[name]) + 1))]
-    if name == "kickstart":
+    if name in ("kickstart", "freeze_steps"):
         return int(rng.integers(1_000_000))
     if name == "tile":
         return tuple(int(side) for side in rng.integers(1, FAR, 3))
@@ -325,7 +325,7 @@ def test_the_wheel_changes_no_value_and_scrolls_what_is_around(
     # what is automatic is switched off
     given: dict[str, Any] = {"tile": (8, 8, 8)}
     if form.model is TrainConfig:
-        given = {"optim": {"kickstart": 5}}
+        given = {"optim": {"kickstart": 5, "freeze_steps": 0}}
     before = parse(form.model, {"device": "cpu", **given})
     form.set_value(before)
     wheeled = [*boxes(form, QAbstractSpinBox), *boxes(form, QComboBox)]

@@ -220,6 +220,8 @@ def _evaluated(
                 case evaluate.Working():
                     place = f"{event.number}/{event.cases} {event.case}"
                     print(f"{place}: {event.model}", file=sys.stderr)
+                case evaluate.Warned():
+                    print(f"warning: {event.message}", file=sys.stderr)
                 case evaluate.CaseDone():
                     report.add(event)
                 case evaluate.EvaluateDone():

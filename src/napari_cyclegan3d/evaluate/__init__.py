@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.checkpoint import Direction, Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.inference import EnhanceDone, TileDone, enhance
+from napari_cyclegan3d.engine.inference import EnhanceDone, TileDone, Warned, enhance
 from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.evaluate.cases import (
@@ -36,6 +36,7 @@ __all__ = [
     "Row",
     "Scored",
     "Scores",
+    "Warned",
     "Working",
     "evaluate",
 ]
@@ -132,7 +133,7 @@ class EvaluateDone:
     rows: tuple[Row, ...]
 
 
-EvaluateEvent = Working | TileDone | Scored | CaseDone | EvaluateDone
+EvaluateEvent = Working | Warned | TileDone | Scored | CaseDone | EvaluateDone
 
 
 def evaluate(
@@ -154,8 +155,8 @@ def evaluate(
         config: Direction, device, matching of grey values.
 
     Yields:
-        Working and TileDone as it goes on, Scored for each line, CaseDone for each
-        volume, EvaluateDone.
+        Working, Warned and TileDone as it goes on, Scored for each line, CaseDone for
+        each volume, EvaluateDone.
 
     Raises:
         InputError: Volumes do not fit each other or the models, or models not each
@@ -249,7 +250,7 @@ def _run(
     result = volume
     for event in enhance(volume, model, config):
         match event:
-            case TileDone():
+            case TileDone() | Warned():
                 yield event
             case EnhanceDone():
                 result = event.volume

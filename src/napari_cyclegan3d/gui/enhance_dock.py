@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from magicgui.widgets import FileEdit, create_widget
 from napari.layers import Image
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -25,6 +25,7 @@ from napari_cyclegan3d.engine.inference import (
     EnhanceDone,
     EnhanceStarted,
     TileDone,
+    Warned,
     enhance,
 )
 from napari_cyclegan3d.gui.forms import SettingsForm
@@ -132,6 +133,8 @@ class EnhanceDock(QWidget):
                 self.progress.setValue(0)
                 size = "×".join(map(str, event.tile))
                 self.status.setText(f"{event.mode} tiles of {size} on {event.device}")
+            case Warned():
+                show_warning(event.message)
             case TileDone():
                 self.progress.setValue(event.done)
             case EnhanceDone() if not self._cancelled:
@@ -144,7 +147,10 @@ class EnhanceDock(QWidget):
         scale = self.model.scale(config.direction)
         data, kwargs, _ = result_layer_data(self._source, event.volume, scale)
         result = self.viewer.add_image(data, **kwargs)
-        self.status.setText(f"Added layer {result.name!r}")
+        seams = ""
+        if event.seams is not None:
+            seams = f"; steps at tile borders: {event.seams:.2f} times those elsewhere"
+        self.status.setText(f"Added layer {result.name!r}{seams}")
 
     def _on_error(self, message: str) -> None:
         self._error = message

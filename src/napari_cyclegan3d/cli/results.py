@@ -1,0 +1,178 @@
+"""Where the result of an enhancement goes, and whether it goes on with an earlier one.
+
+An OME-Zarr is gone on with if it was begun by the same job: the same model, the same
+files of the same volume, direction, slices and number format. What only decides how
+fast it goes, such as memory and workers, may change.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cyclegan3d import io
+from napari_cyclegan3d.engine.config import EnhanceConfig
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.files import check_writable
+from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.io import ome_zarr
+from napari_cyclegan3d.io.ome_chunks import UNFINISHED, StoreSink
+from napari_cyclegan3d.io.ome_metadata import NOTE, attributes_of
+
+if TYPE_CHECKING:
+    from napari_cyclegan3d.engine.inference import Sink
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if not io.can_write(path):
+        raise InputError(
+            f"{path}: files of this kind cannot be written; known are "
+            f"{', '.join(io.WRITABLE_SUFFIXES)}"
+        )
+    if path.exists() and not overwrite and unfinished(path) is None:
+        raise InputError(f"{path}: exists already; replace it with --overwrite")
+    if not ome_zarr.is_named_store(path):
+        check_writable(path)
+
+
+def unfinished(path: Path) -> Mapping[str, Any] | None:
+    """The job that an unfinished OME-Zarr belongs to; None: there is none."""
+    if not ome_zarr.is_named_store(path) or not path.is_dir():
+        return None
+    note = (attributes_of(path.resolve()) or {}).get(NOTE)
+    if not isinstance(note, Mapping) or note.get("state") != UNFINISHED:
+        return None
+    job = note.get("job")
+    return job if isinstance(job, Mapping) else None
+
+
+def can_go_on(path: Path, config: EnhanceConfig) -> bool:
+    """Whether what is interrupted can be gone on with: in one pass without overlaps."""
+    return (
+        ome_zarr.is_named_store(path)
+        and config.mode == "exact"
+        and config.slices != "all"
+    )
+
+
+def job_of(
+    model: Path, source: str, volume: Volume, config: EnhanceConfig
+) -> dict[str, Any]:
+    """What makes this job another one than others, as JSON.
+
+    Args:
+        model: The model file.
+        source: The volume as it was named, with an absolute path.
+        volume: The volume.
+        config: The settings, with the number format decided.
+    """
+    files = [Path(file) for file in volume.metadata["files"]]
+    status = [file.stat() for file in files]
+    with model.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {
+        "model": digest,
+        "volume": source,
+        "shape": list(volume.shape),
+        "dtype": volume.dtype.name,
+        "bytes": sum(one.st_size for one in status),
+        "modified": max(one.st_mtime_ns for one in status),
+        "direction": config.direction,
+        "slices": config.slices,
+        "precision": config.precision,
+    }
+
+
+def begun(path: Path, job: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What this job was as it began, if the path holds its unfinished result.
+
+    Args:
+        path: The output.
+        job: What makes it another one than others; how it is done may be noted there.
+    """
+    noted = unfinished(path)
+    if noted is None or any(noted.get(key) != value for key, value in job.items()):
+        return None
+    return noted
+
+
+def replaces(path: Path, job: Mapping[str, Any] | None, volume: Volume) -> bool:
+    """Whether something else than this job's beginning is there.
+
+    Raises:
+        InputError: It is the OME-Zarr that would be read at the same time.
+    """
+    if not path.exists() or (job is not None and unfinished(path) == job):
+        return False
+    final = path.resolve()
+    inputs = [Path(file).resolve() for file in volume.metadata["files"]]
+    if job is not None and any(one.is_relative_to(final) for one in inputs):
+        raise InputError(
+            f"{path}: is the input, too, and would be removed before it is read; "
+            "choose another name"
+        )
+    return True
+
+
+@contextmanager
+def sink_for(
+    path: Path, planned: Volume, job: Mapping[str, Any] | None, *, remove: bool
+) -> Iterator["Sink"]:
+    """Lend what the result is written to.
+
+    Args:
+        path: The file or folder.
+        planned: Shape, type and place of the result.
+        job: What is gone on with; None: it is there as a whole or not at all.
+        remove: Delete the OME-Zarr that is there.
+    """
+    if job is not None and remove:
+        ome_zarr.remove(path)
+    with io.create(planned, path, fingerprint=job) as sink:
+        if job is None and isinstance(sink, StoreSink):
+            yield _AnyRegion(sink)
+        else:
+            yield sink
+
+
+@dataclass(frozen=True)
+class _AnyRegion:
+    """Lets parts of chunks be written, by reading the rest of them."""
+
+    sink: StoreSink
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.sink.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.sink.dtype
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        return self.sink[region]
+
+    def __setitem__(self, region: Region, block: Any) -> None:
+        z, y, x = (
+            slice(
+                part.start // chunk * chunk,
+                min(math.ceil(part.stop / chunk) * chunk, size),
+            )
+            for part, chunk, size in zip(
+                region, self.sink.chunks, self.sink.shape, strict=True
+            )
+        )
+        whole = self.sink[z, y, x]
+        inner = tuple(
+            slice(part.start - outer.start, part.stop - outer.start)
+            for part, outer in zip(region, (z, y, x), strict=True)
+        )
+        whole[inner] = block
+        self.sink[z, y, x] = whole
