@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.devices import is_memory_shortage
 from napari_cyclegan3d.engine.errors import MemoryShortageError
 from napari_cyclegan3d.engine.events import RegionReady, TileDone
-from napari_cyclegan3d.engine.tiling import Tile, TilePlan, output_region, plan_blend
-from napari_cyclegan3d.engine.translation import Joiner, Part, Translation
+from napari_cyclegan3d.engine.tiling import (
+    Joiner,
+    Part,
+    Tile,
+    TilePlan,
+    output_region,
+    plan_blend,
+)
+from napari_cyclegan3d.engine.translation import Translation
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Shape
 
 
@@ -168,7 +175,7 @@ def _size(region: Region) -> int:
 def _compute_blend(job: Translation, tile: Tile) -> NDArray[np.float32]:
     z, y, x = (axis.read for axis in tile.axes)
     try:
-        return job.compute((z, y, x))
+        return job.work.tile((z, y, x))
     except (RuntimeError, MemoryError) as error:
         if not is_memory_shortage(error):
             raise

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
 Span = tuple[int, int]
+Part = tuple[Region, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -229,3 +230,28 @@ def output_region(tile: Tile, shape: Shape, scale: Fraction) -> Region:
 def round_up(value: int, multiple: int) -> int:
     """The smallest multiple that is not below `value`."""
     return -(-value // multiple) * multiple
+
+
+class Joiner:
+    """Joins pieces that follow each other along z to whole multiples of planes.
+
+    Args:
+        depth: At what multiples of planes a piece may end.
+        last: Where the last one ends, whatever its depth.
+    """
+
+    def __init__(self, depth: int, last: int) -> None:
+        self.depth, self.last = depth, last
+        self._held: list[NDArray[np.float32]] = []
+
+    def add(self, part: Part) -> Iterator[Part]:
+        """The next piece; gives what is whole with it, if there is anything."""
+        (z, y, x), block = part
+        self._held.append(block)
+        start = z.stop - sum(map(len, self._held))
+        stop = z.stop if z.stop == self.last else z.stop - z.stop % self.depth
+        if stop <= start:
+            return
+        planes = block if len(self._held) == 1 else np.concatenate(self._held)
+        self._held = [planes[stop - start :]] if stop < z.stop else []
+        yield (slice(start, stop), y, x), planes[: stop - start]

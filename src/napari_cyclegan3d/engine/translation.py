@@ -4,13 +4,9 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
@@ -24,11 +20,13 @@ from napari_cyclegan3d.engine.intensity import (
 from napari_cyclegan3d.engine.networks import Generator, freeze_norms, measure_halo
 from napari_cyclegan3d.engine.planning import Sizes
 from napari_cyclegan3d.engine.precision import converted, fastest_precision
-from napari_cyclegan3d.engine.reading import Holes, Reader, Spans
+from napari_cyclegan3d.engine.reading import Reader
 from napari_cyclegan3d.engine.statistics import sample_patches
 from napari_cyclegan3d.engine.streaming import trace
 from napari_cyclegan3d.engine.tiling import (
     AxisTile,
+    Joiner,
+    Part,
     Reach,
     Span,
     Tile,
@@ -38,8 +36,8 @@ from napari_cyclegan3d.engine.tiling import (
     whole_side,
 )
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
+from napari_cyclegan3d.engine.work import Work
 
-Part = tuple[Region, NDArray[np.float32]]
 SMALLEST_SIDE = 2
 # patches of a volume on which instance norms are measured
 SAMPLE = 32
@@ -64,6 +62,7 @@ class Translation:
         mode: "exact" or "blend".
         remarks: What the user should know.
         reason: Device and number format, and why the device was chosen.
+        work: Computes.
         sizes: Tiles and memory.
         period: Voxels of the output after which the network's strides repeat.
         unit_depth: Planes of the output at whose multiples pieces begin and end.
@@ -84,20 +83,22 @@ class Translation:
         network = model.generator(config.direction)
         _check(volume, network, self.scale)
         self.shape = output_shape(volume.shape, self.scale)
-        self.device, why = choose_device(config.device)
-        fit_in, self.fit_out = _intensities(volume, model, config)
-        network = network.to(self.device).eval()
+        device, why = choose_device(config.device)
+        fit_in, fit_out = _intensities(volume, model, config)
+        network = network.to(device).eval()
         self.mode, self.overlap = config.mode, config.overlap
         patch = self._patch(model.header.config, config)
         self.remarks: list[str] = []
         if network.tile_dependent and self.mode == "exact":
-            network = self._frozen(network, fit_in, patch)
-        self.dtype = fastest_precision(config.precision, network, self.device)
-        self.reason = f"{why}; {'bf16' if self.dtype == torch.bfloat16 else 'fp32'}"
-        self.network = converted(network, self.dtype)
-        self.reader = Reader(volume, fit_in, self.network, self.device)
+            network = self._frozen(network, fit_in, patch, device)
+        dtype = fastest_precision(config.precision, network, device)
+        self.device = device
+        self.reason = f"{why}; {'bf16' if dtype == torch.bfloat16 else 'fp32'}"
         streams = self.mode == "exact" and network.dims == 3
         self.program = trace(network) if streams else None
+        self.network = converted(network, dtype)
+        reader = Reader(volume, fit_in, self.network, device)
+        self.work = Work(reader, self.program, dtype, fit_out)
         chunks = chunks or (1, 1, 1)
         # blended tiles overlap anyway; their planes are joined to whole chunks
         whole = chunks if self.mode == "exact" else (1, 1, 1)
@@ -182,16 +183,6 @@ class Translation:
         planes = self.sizes.planes if self.program else z
         return min(planes, depth), min(y, height), min(x, width)
 
-    def compute(self, spans: Spans) -> NDArray[np.float32]:
-        """All of the network's output for what is read there, in grey values of B."""
-        image, missing = self.reader.image(spans)
-        with torch.inference_mode(), self._arithmetic():
-            out = self.network(image.to(self.device, self.dtype))
-        result = self._grey(out)
-        if missing is not None:
-            result[missing] = np.nan
-        return result
-
     def _sizes(self, chunks: Shape, budget: int) -> Sizes:
         seen = Reach(self.network.stride, measure_halo(self.network))
         across = seen if self.network.dims == 3 else Reach(1, (0, 0))
@@ -209,7 +200,9 @@ class Translation:
         """
         return trained.patch if config.direction == "a_to_b" else trained.patch_b
 
-    def _frozen(self, network: Generator, fit_in: Intensity, patch: Shape) -> Generator:
+    def _frozen(
+        self, network: Generator, fit_in: Intensity, patch: Shape, device: torch.device
+    ) -> Generator:
         """The network with statistics of this volume in place of each tile's own."""
         self.remarks.append(
             f"{network.config.kind} with norm {network.config.norm}: the model was not "
@@ -218,7 +211,7 @@ class Translation:
         )
         inputs, dims = network.inputs, network.dims
         sample = sample_patches(self.volume, fit_in, patch, SAMPLE, dims, inputs)
-        return freeze_norms(network, (image.to(self.device) for image in sample))
+        return freeze_norms(network, (image.to(device) for image in sample))
 
     def _translated(self, tile: Tile) -> Iterator[Part]:
         region = self._output(tile)
@@ -234,11 +227,11 @@ class Translation:
             )
         )
         if self.program is None:
-            yield region, self.compute((z, y, x))[first, inner_y, inner_x]
+            yield region, self.work.tile((z, y, x))[first, inner_y, inner_x]
             return
         # planes flow through the network; what leaves it is cut to the core
         start = region[0].start - first.start
-        for planes in self._stream((z, y, x)):
+        for planes in self.work.planes((z, y, x), self.sizes.planes):
             stop = start + len(planes)
             inside = slice(max(start, region[0].start), min(stop, region[0].stop))
             if inside.start < inside.stop:
@@ -258,35 +251,6 @@ class Translation:
         whole = whole_side(self.volume.shape[0], self.sizes.reach[0])
         start = max(0, (read[0] // planes - 1) * planes)
         return start, min(whole, round_up(read[1], planes) + planes)
-
-    def _stream(self, spans: Spans) -> Iterator[NDArray[np.float32]]:
-        """The network's output for what is read there, some planes at a time."""
-        assert self.program is not None
-        (start, stop), y, x = spans
-        edges = [*range(start, stop, self.sizes.planes), stop]
-        parts = ((part, y, x) for part in itertools.pairwise(edges))
-        holes = Holes(self.scale)
-        stream = self.program.run(self.reader.planes(parts, holes), self.dtype)
-        while True:
-            with torch.inference_mode(), self._arithmetic():
-                out = next(stream, None)
-            if out is None:
-                return
-            planes = self._grey(out)
-            holes.fill(planes)
-            yield planes
-
-    def _grey(self, out: Tensor) -> NDArray[np.float32]:
-        planes = out[0, 0] if self.network.dims == 3 else out[:, 0]
-        return self.fit_out.invert(planes.float().cpu().numpy())
-
-    def _arithmetic(self) -> AbstractContextManager[object]:
-        """On CUDA, fp32 means fp32: by default convolutions round to 10 bits."""
-        if self.device.type != "cuda":
-            return nullcontext()
-        return torch.backends.cudnn.flags(
-            enabled=True, benchmark=True, allow_tf32=self.dtype != torch.float32
-        )
 
     def _output(self, tile: Tile) -> Region:
         """Where a tile's core lies in the output."""
@@ -328,31 +292,6 @@ class Translation:
                 f"{self.device} has too little memory even for the smallest tile; "
                 "close other programs or use --device cpu"
             )
-
-
-class Joiner:
-    """Joins pieces that follow each other along z to whole multiples of planes.
-
-    Args:
-        depth: At what multiples of planes a piece may end.
-        last: Where the last one ends, whatever its depth.
-    """
-
-    def __init__(self, depth: int, last: int) -> None:
-        self.depth, self.last = depth, last
-        self._held: list[NDArray[np.float32]] = []
-
-    def add(self, part: Part) -> Iterator[Part]:
-        """The next piece; gives what is whole with it, if there is anything."""
-        (z, y, x), block = part
-        self._held.append(block)
-        start = z.stop - sum(map(len, self._held))
-        stop = z.stop if z.stop == self.last else z.stop - z.stop % self.depth
-        if stop <= start:
-            return
-        planes = block if len(self._held) == 1 else np.concatenate(self._held)
-        self._held = [planes[stop - start :]] if stop < z.stop else []
-        yield (slice(start, stop), y, x), planes[: stop - start]
 
 
 def _intensities(
