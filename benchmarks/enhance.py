@@ -213,7 +213,7 @@ def _print_rows(run: Run, names: Sequence[str], rows: Rows) -> None:
                 "x MONAI": f"{primary(base, run.device) / seconds:.2f}" if base else "",
                 "% of peak": f"{100 * _share(run, name, rows):.0f}",
                 "extra MB": f"{row['memory_mb']:.0f}",
-                "max |d|": f"{row['max_diff']:.1e}" if "max_diff" in row else "",
+                "max d": f"{row['max_diff']:.1e}" if "max_diff" in row else "",
                 "rms d": f"{row['rms_diff']:.1e}" if "rms_diff" in row else "",
                 "seam": f"{row['seam']:.3f}",
                 "others' cores": f"{row['foreign']:.1f}",

@@ -281,3 +281,4 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     print(line(["-" * width for width in widths]))
     for row in rows:
         print(line([row[head] for head in heads]))
+    print()  # two tables one after the other are two

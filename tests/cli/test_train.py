@@ -1,5 +1,6 @@
 import csv
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,21 @@ def test_the_same_command_gives_the_same_model_bit_for_bit(
     assert command("train", *volumes, "--run", tmp_path / "again", *tiny).code == 0
     model = (tmp_path / "again" / "model.safetensors").read_bytes()
     assert model == (run_1x / "model.safetensors").read_bytes()
+
+
+def test_what_a_training_needs_is_told_before_it_begins(
+    command: Command, scans: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    volumes = ["--a", scans / "fast.tif", "--b", scans / "slow.tif"]
+    told = []
+    for patch in ("--patch=12,12,12", "--patch=20,20,20"):
+        run = ["--run", tmp_path / patch, *tiny, "--steps=1", "--batch=4", patch]
+        outcome = command("train", *volumes, *run)
+        (first,) = re.findall(
+            r"^training on cpu, as asked; needs about (\S+) GB$", outcome.out, re.M
+        )
+        told.append(float(first))
+    assert 0 < told[0] < told[1] < 1
 
 
 def test_resume_extends_a_finished_run(

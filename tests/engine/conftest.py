@@ -10,6 +10,7 @@ from torch import nn
 
 from napari_cyclegan3d.engine.checkpoint import Model, ModelHeader, Provenance
 from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import (
     CONVOLUTIONS,
@@ -20,7 +21,7 @@ from napari_cyclegan3d.engine.networks import (
 from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
 from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.training import Domains
-from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.engine.volume import Region, Volume
 
 ModelMaker = Callable[..., Model]
 ConfigMaker = Callable[..., TrainConfig]
@@ -130,3 +131,23 @@ def enlarged(blobs: Domains) -> Domains:
     b = blobs.b[0]
     array = b.read().repeat(2, 0).repeat(2, 1).repeat(2, 2)
     return replace(blobs, b=[b.resampled(array, 2)])
+
+
+class Unreadable:
+    """An array whose voxels can be read so many times, and then no more."""
+
+    def __init__(self, array: np.ndarray, reads: int) -> None:
+        self.array, self.reads = array, reads
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, region: Region) -> np.ndarray:
+        self.reads -= 1
+        if self.reads < 0:
+            raise InputError("slow scan: the disk was taken away")
+        return self.array[region]
+
+
+@pytest.fixture
+def unreadable() -> type[Unreadable]:
+    """Makes an array of which only so many regions can be read."""
+    return Unreadable

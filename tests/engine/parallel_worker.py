@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from conftest import Unreadable
 from napari_cyclegan3d.engine import parallel, patches
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import CycleGan
@@ -16,7 +16,7 @@ from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.session import Session
 from napari_cyclegan3d.engine.sources import fit_domains
 from napari_cyclegan3d.engine.training import Domains, train
-from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.engine.volume import Volume
 
 
 def trained(run: Path, config: TrainConfig, domains: Domains) -> dict[str, Any]:
@@ -56,20 +56,6 @@ def resumed(run: Path, config: TrainConfig, domains: Domains) -> dict[str, Any]:
             events.close()
     last = list(train(config, domains, stopped, resume=True))[-1]
     return {"stopped": kinds, "last": last}
-
-
-class Unreadable:
-    """An array whose voxels can be read so many times, and then no more."""
-
-    def __init__(self, array: np.ndarray, reads: int) -> None:
-        self.array, self.reads = array, reads
-        self.shape, self.dtype = array.shape, array.dtype
-
-    def __getitem__(self, region: Region) -> np.ndarray:
-        self.reads -= 1
-        if self.reads < 0:
-            raise InputError("slow scan: the disk was taken away")
-        return self.array[region]
 
 
 def refused(run: Path, config: TrainConfig, domains: Domains) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from napari_cyclegan3d.engine.patches import PatchSampler
 from napari_cyclegan3d.engine.prefetch import Prefetcher
 from napari_cyclegan3d.engine.sources import fit_domains, training_sampler
 from napari_cyclegan3d.engine.training import Domains
-from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.engine.volume import ArraySource, Volume
 
 ConfigMaker = Callable[..., TrainConfig]
+UnreadableMaker = Callable[[np.ndarray, int], ArraySource]
 
 
 def drawer(config: TrainConfig, domains: Domains) -> PatchSampler:
@@ -79,27 +80,16 @@ def test_the_thread_ends_when_it_is_closed_or_forgotten(
     assert len(threads()) == len(before)
 
 
-class Unreadable:
-    """An array whose voxels can be read so many times, and then no more."""
-
-    def __init__(self, array: np.ndarray, reads: int) -> None:
-        self.array, self.reads = array, reads
-        self.shape, self.dtype = array.shape, array.dtype
-
-    def __getitem__(self, region: Region) -> np.ndarray:
-        self.reads -= 1
-        if self.reads < 0:
-            raise InputError("slow scan: the disk was taken away")
-        return self.array[region]
-
-
 def test_what_the_thread_cannot_read_is_told_at_the_step_that_needs_it(
-    tiny: ConfigMaker, blobs: Domains, monkeypatch: pytest.MonkeyPatch
+    tiny: ConfigMaker,
+    blobs: Domains,
+    monkeypatch: pytest.MonkeyPatch,
+    unreadable: UnreadableMaker,
 ) -> None:
     monkeypatch.setattr(patches, "CACHE_BYTES", 0)
     config = tiny(sampling={"min_content": 0})
     intensities = fit_domains(config, blobs)
-    b = Volume(Unreadable(blobs.b[0].read(), 2), name="slow scan")
+    b = Volume(unreadable(blobs.b[0].read(), 2), name="slow scan")
     ahead = Prefetcher(
         training_sampler(config, Domains(blobs.a, [b]), intensities), config
     )

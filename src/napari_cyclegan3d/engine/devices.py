@@ -80,10 +80,13 @@ def tune_allocator() -> None:
     Convolutions ask for the same large buffers over and over, and by default each goes
     back to the system at once. Does nothing elsewhere than on Linux with glibc.
     """
-    keep_below, trim_above = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX of malloc.h
+    keep_below, trim_above, heaps = -3, -1, -8
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
     mallopt(keep_below, 1 << 30)
     mallopt(trim_above, 2**31 - 1)
+    # with a heap for each thread that reads or writes, the gaps in all of them add up
+    mallopt(heaps, 1)

@@ -30,10 +30,12 @@ class LiveBytes(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
-                self._count(leaf.untyped_storage())
+                self.count(leaf)
         return result
 
-    def _count(self, storage: torch.UntypedStorage) -> None:
+    def count(self, tensor: torch.Tensor) -> None:
+        """Count a tensor's memory until it is freed, once for all its views."""
+        storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._known:
             return

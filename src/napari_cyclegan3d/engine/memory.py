@@ -3,13 +3,13 @@
 One step is run without data: PyTorch's fake tensors have shapes and formats, but no
 memory, so that this takes a second or two whatever the patch. What lives at the same
 time is counted: weights, gradients, moments of the optimisers, running means, replay
-pools, activations. What no tensor shows, the buffers of convolutions and the gaps
-between blocks of memory, is added as it was measured on the CPU.
+pools, activations, and the buffers that convolutions take while they run. On the CPU
+the holes that the allocator leaves are added, as they were measured.
 """
 
 import json
 import math
-import weakref
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,27 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import CycleGan
 from napari_cyclegan3d.engine.devices import choose_precision
 from napari_cyclegan3d.engine.errors import MemoryShortageError
+from napari_cyclegan3d.engine.footprint import LiveBytes
 from napari_cyclegan3d.engine.patches import Batch
+from napari_cyclegan3d.engine.selfcheck import tried_layers
 from napari_cyclegan3d.engine.srgan import SrGan
 
 aten = torch.ops.aten
-CONVOLUTIONS = (aten.convolution.default, aten.convolution_backward.default)
-# oneDNN copies images into blocks of so many channels
+# where PyTorch unfolds an image into columns: small single ones in fp32 (Slow3d)
+BACKENDS = torch._C._ConvBackend  # type: ignore[attr-defined]
+UNFOLDING = (BACKENDS.Slow3d, BACKENDS.SlowTranspose3d)
+# oneDNN copies images into blocks of so many channels, if these are not the last axis
 BLOCK = 16
-# PyTorch 2.13 computes single small images in fp32 without oneDNN: it unfolds them
-SMALL_IMAGE, SMALL_KERNEL = 20480, 3
-# what the process grows by on the CPU, with the allocator tuned: the tensors and gaps
-# between them, the largest convolution's images in blocks, a share of all unfolded
-# images (the allocator finds no use for their gaps), and code of oneDNN
-GAPS, WORK, UNFOLDED = 1.2, 1.15, 0.55
-BESIDES = {torch.float32: 30_000_000, torch.bfloat16: 0}
+# what the process grows by on the CPU, with the allocator tuned: all that lives at
+# once with the holes between, holes that columns of many sizes leave, code of oneDNN
+GAPS, UNFOLDED, BESIDES = 1.13, 0.45, 20_000_000
+# fewer holes stay where layers are tried one by one, as nothing is kept of them
+TRIED = 1.6
 # settings of which memory depends
 ESSENTIAL: dict[str, Any] = {
     **dict.fromkeys(("method", "dims", "scale", "patch", "batch"), True),
@@ -53,19 +53,19 @@ def training_memory(config: TrainConfig, device: torch.device) -> int:
     """Memory that a training takes on the device at its peak, in bytes.
 
     Volumes and previews are not counted. On a GPU the buffers of convolutions are
-    not known beforehand: one copy of the images of the largest one is counted.
+    not known beforehand: those of the CPU are counted.
 
     Args:
         config: Settings.
         device: Where to compute; its number format counts.
     """
     precision = choose_precision(config.precision, device)
-    peak, work, unfolded = _rehearsed(_essence(config, precision))
+    phases = _rehearsed(_essence(config, precision))
     kept = _kept_patches(config)
     if device.type != "cpu":
-        return peak + work + kept
-    besides = WORK * work + UNFOLDED * unfolded + BESIDES[precision]
-    return round(GAPS * peak + besides) + kept
+        return max(peak for peak, _ in phases) + kept
+    most = max(GAPS * peak + UNFOLDED * unfolded for peak, unfolded in phases)
+    return round(most) + BESIDES + kept
 
 
 def check_memory(config: TrainConfig, device: torch.device) -> int:
@@ -90,59 +90,45 @@ def remedies(config: TrainConfig, share: float) -> str:
     return smaller if config.optim.recompute else f"{smaller}, or optim.recompute true"
 
 
-class _Meter(TorchDispatchMode):
-    """Counts the bytes of all tensors that live at the same time.
+class _Meter(LiveBytes):
+    """The same, with the buffers that convolutions on the CPU take while they run.
 
     Attributes:
-        live: Bytes now.
-        peak: Most bytes so far.
-        work: Bytes of the images of the largest convolution, in oneDNN's blocks.
-        unfolded: Bytes of all images that are unfolded, one after the other.
+        unfolded: Bytes of all columns, one after the other.
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = self.work = self.unfolded = 0
-        self.known: set[int] = set()
-
-    def add(self, tensor: Tensor) -> None:
-        """Count a tensor's memory until it is freed, once for all its views."""
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self.known:
-            self.known.add(key)
-            self.live += size
-            weakref.finalize(storage, self._freed, key, size)
-
-    def _freed(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.live -= size
+    unfolded = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        del types
         if func is aten._local_scalar_dense.default:
             return 0.0  # no fake tensor has a value
-        result = func(*args, **(kwargs or {}))
-        made = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
-        for tensor in made:
-            self.add(tensor)
-        if func in CONVOLUTIONS:
-            given = [one for one in tree_leaves(args) if isinstance(one, Tensor)]
-            images = [one for one in (*given, *made) if one.dim() > 1]
-            self.work = max(self.work, sum(map(_blocked, images)))
-        if func is aten.convolution_backward.default:
-            self._unfold(*args[:3])
-        self.peak = max(self.peak, self.live)
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        buffer = 0
+        if func is aten.convolution.default:
+            image, weight, _, *setting = args[:9]
+            buffer = self._buffer(image, result, weight, setting)
+        elif func is aten.convolution_backward.default:
+            # the gradients of image and weights are found one after the other
+            gradient, image, weight, _, *setting = args[:-1]
+            buffer = self._buffer(image, gradient, weight, setting)
+            if image.dtype == torch.bfloat16:
+                buffer = max(buffer, 4 * image.numel())  # its gradient adds up in fp32
+        self.peak = max(self.peak, self.now + buffer)
         return result
 
-    def _unfold(self, gradient: Tensor, image: Tensor, weight: Tensor) -> None:
-        single = len(image) == 1 and image.shape[1:-1].numel() <= SMALL_IMAGE
-        small = max(weight.shape[2:]) <= SMALL_KERNEL
-        if single and small and image.dim() == 5 and image.dtype == torch.float32:
-            places = gradient[0, 0].numel()
-            self.unfolded += weight[0].numel() * places * image.element_size()
+    def _buffer(
+        self, image: Tensor, result: Tensor, weight: Tensor, setting: Sequence[Any]
+    ) -> int:
+        """Bytes that a convolution takes beside its tensors."""
+        backend = torch._C._select_conv_backend(image, weight, None, *setting)
+        if backend not in UNFOLDING:
+            return 0 if _has_last_channels(image) else _blocked(image, result)
+        places = min(one[0, 0].numel() for one in (image, result))
+        columns = len(image) * weight[0].numel() * places * image.element_size()
+        self.unfolded += columns
+        return columns
 
 
 def _essence(config: TrainConfig, precision: torch.dtype) -> str:
@@ -161,19 +147,33 @@ def _essence(config: TrainConfig, precision: torch.dtype) -> str:
 
 
 @lru_cache(maxsize=64)
-def _rehearsed(settings: str) -> tuple[int, int, int]:
-    """Bytes of all tensors at the peak of a step, and `work` and `unfolded` of it."""
+def _rehearsed(settings: str) -> list[tuple[int, int]]:
+    """Bytes at the peak, and of all columns, of a step and of what comes before it."""
     config = TrainConfig.model_validate_json(settings)
     kind = CycleGan if config.method == "cyclegan" else SrGan
     with torch.random.fork_rng(devices=[]):
         gan = kind(config, torch.device("cpu"))
+    trials = [] if gan.precision == torch.float32 else tried_layers(gan)
     with FakeTensorMode(allow_non_fake_inputs=True), _Meter() as meter:
         for network in (*gan.networks.values(), *gan.means.values()):
             for tensor in network.state_dict().values():
-                meter.add(tensor)
-        meter.live += sum(_moments(network) for network in gan.networks.values())
+                meter.count(tensor)
+        for _, shape, layer in trials:
+            _try(layer, shape)
+        before = meter.peak, round(meter.unfolded / TRIED)
+        meter.unfolded, meter.peak = 0, meter.now
+        meter.now += sum(_moments(network) for network in gan.networks.values())
         gan.step(*(_nothing(config) for _ in range(config.optim.accumulate)))
-    return meter.peak, meter.work, meter.unfolded
+    # what is done twice finds the holes of the first time
+    rounds = config.optim.accumulate * (1.5 if config.optim.recompute else 1)
+    return [before, (meter.peak, round(meter.unfolded / rounds))]
+
+
+def _try(layer: torch.nn.Module, shape: Sequence[int]) -> None:
+    """What `selfcheck` does with a layer in fp32."""
+    image = torch.empty(tuple(shape), requires_grad=True)
+    out = layer(image)
+    torch.autograd.grad(out, [image, *layer.parameters()], torch.empty_like(out))
 
 
 def _nothing(config: TrainConfig) -> Batch:
@@ -189,10 +189,17 @@ def _moments(network: torch.nn.Module) -> int:
     return 2 * sum(one.nbytes for one in network.parameters())
 
 
-def _blocked(image: Tensor) -> int:
-    samples, channels, *sides = image.shape
-    padded = math.ceil(channels / BLOCK) * BLOCK
-    return samples * padded * math.prod(sides) * image.element_size()
+def _has_last_channels(image: Tensor) -> bool:
+    layout = torch.channels_last if image.dim() == 4 else torch.channels_last_3d
+    return image.is_contiguous(memory_format=layout)
+
+
+def _blocked(*images: Tensor) -> int:
+    """Bytes of copies of images in oneDNN's blocks."""
+    return sum(
+        one[:, :1].numel() * math.ceil(one.shape[1] / BLOCK) * BLOCK * one.itemsize
+        for one in images
+    )
 
 
 def _kept_patches(config: TrainConfig) -> int:

@@ -74,7 +74,9 @@ def joined() -> Iterator[None]:
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(_local_rank() % torch.cuda.device_count())
-    store, own_rank, processes = next(distributed.rendezvous("env://", timeout=MEETING))
+    from torch.distributed.rendezvous import rendezvous
+
+    store, own_rank, processes = next(rendezvous("env://", timeout=MEETING))
     distributed.init_process_group(
         backend, store=store, rank=own_rank, world_size=processes, timeout=PATIENCE
     )

@@ -36,17 +36,25 @@ def choose_sound_precision(gan: Gan) -> str | None:
     """
     if gan.precision == torch.float32:
         return None
-    for name, network in gan.networks.items():
-        for shape, layer in _layers(network, _input_shape(gan, name)):
-            error = _gradient_error(layer, gan.passes, shape)
-            if not error < LARGEST_ERROR:  # NaN is wrong, too
-                gan.compute_in(torch.float32)
-                return (
-                    f"bf16 gives wrong gradients on this {gan.device.type} for inputs "
-                    f"of {' × '.join(map(str, shape[2:]))} voxels in {name}; "
-                    "computing in fp32"
-                )
+    for name, shape, layer in tried_layers(gan):
+        error = _gradient_error(layer, gan.passes, shape)
+        if not error < LARGEST_ERROR:  # NaN is wrong, too
+            gan.compute_in(torch.float32)
+            return (
+                f"bf16 gives wrong gradients on this {gan.device.type} for inputs "
+                f"of {' × '.join(map(str, shape[2:]))} voxels in {name}; "
+                "computing in fp32"
+            )
     return None
+
+
+def tried_layers(gan: Gan) -> list[tuple[str, Shape, nn.Module]]:
+    """The convolutions to try: name of the network, shape of the input, layer."""
+    return [
+        (name, shape, layer)
+        for name, network in gan.networks.items()
+        for shape, layer in _layers(network, _input_shape(gan, name))
+    ]
 
 
 def _input_shape(gan: Gan, name: str) -> Shape:
