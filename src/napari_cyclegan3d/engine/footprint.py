@@ -24,6 +24,11 @@ class LiveBytes(TorchDispatchMode):
         self.now, self.peak = 0, 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing here is compiled; to skip it imports the compiler, for a second."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:

@@ -19,14 +19,16 @@ from napari_cyclegan3d.engine.networks.layers import (
     InstanceNorm,
     PixelShuffle,
 )
-from napari_cyclegan3d.engine.streaming.operations import (
+from napari_cyclegan3d.engine.streaming.convolutions import (
     Convolution,
+    Transposed,
+    Triple,
+)
+from napari_cyclegan3d.engine.streaming.operations import (
     Enlarge,
     Join,
     MaxPool,
     Operation,
-    Transposed,
-    Triple,
 )
 from napari_cyclegan3d.engine.streaming.steps import (
     Affine,
