@@ -89,7 +89,9 @@ def _lines(event: TrainEvent) -> list[str]:
             done = f"all {event.steps} steps are done; give more --steps"
             started = f"training on {event.device}"
             if event.memory:
-                started += f"; needs about {event.memory / 1e9:.2g} GB"
+                started += (
+                    f"; needs about {event.memory / 1e9:.2g} GB beside the program"
+                )
             return [started, done] if event.step >= event.steps else [started]
         case Warned():
             return [f"warning: {event.message}"]
@@ -138,7 +140,8 @@ def _bar(unit: str) -> "tqdm[Any]":
         unit=unit,
         dynamic_ncols=True,
         mininterval=0.2 if on_screen else 15,
-        delay=0.2,  # the total is not known yet
+        # the total is not known yet; a bar that was delayed ends without a new line
+        delay=0.2 if on_screen else 0,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
@@ -168,17 +169,6 @@ def test_overwrite_replaces_the_output(
     assert io.read(output).shape == (26, 28, 30)
 
 
-def test_a_volume_can_be_replaced_by_its_own_result(
-    command: Command, scans: Path, run_1x: Path, tmp_path: Path
-) -> None:
-    model, volume = run_1x / "model.safetensors", tmp_path / "fast.tif"
-    volume.write_bytes((scans / "fast.tif").read_bytes())
-    expected = engine_result(volume, model, EnhanceConfig(precision="fp32")).read()
-    arguments = ["enhance", volume, "--model", model, "-o", volume, "--overwrite"]
-    assert command(*arguments, FP32).code == 0
-    assert np.array_equal(io.read(volume).read(), expected)
-
-
 @pytest.mark.parametrize("options", [("--mode=blend", "--tile=12,16,20"), ()])
 def test_any_mode_can_be_written_to_an_ome_zarr_and_replaces_an_older_one(
     options: tuple[str, ...],
@@ -212,18 +202,37 @@ def test_workers_give_what_one_process_gives(
     assert np.array_equal(result, io.read(tmp_path / "out.tif").read())
 
 
-def test_an_ome_zarr_is_not_removed_while_it_is_the_input(
+@pytest.mark.parametrize("suffix", [".tif", ".nii", ".h5", ".zarr"])
+def test_the_input_is_not_replaced_by_its_own_result(
+    suffix: str,
     command: Command,
     contents: Callable[[Path], dict[str, str]],
     scans: Path,
     run_1x: Path,
     tmp_path: Path,
 ) -> None:
-    volume = tmp_path / "scan.zarr"
+    volume = tmp_path / f"scan{suffix}"
     io.write(io.read(scans / "fast.tif"), volume)
     before = contents(tmp_path)
     arguments = ["--model", run_1x / "model.safetensors", "-o", volume, "--overwrite"]
     assert "is the input, too" in command("enhance", volume, *arguments).sentence
+    assert contents(tmp_path) == before
+
+
+def test_a_result_is_not_put_among_the_slices_of_its_input(
+    command: Command,
+    contents: Callable[[Path], dict[str, str]],
+    scans: Path,
+    run_1x: Path,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    for number, plane in enumerate(io.read(scans / "fast.tif").read()):
+        tifffile.imwrite(folder / f"{number:03}.tif", plane)
+    before = contents(tmp_path)
+    arguments = ["--model", run_1x / "model.safetensors", "-o", folder / "x.tif"]
+    assert "among the slices" in command("enhance", folder, *arguments).sentence
     assert contents(tmp_path) == before
 
 

@@ -73,7 +73,9 @@ def test_what_a_training_needs_is_told_before_it_begins(
         run = ["--run", tmp_path / patch, *tiny, "--steps=1", "--batch=4", patch]
         outcome = command("train", *volumes, *run)
         (first,) = re.findall(
-            r"^training on cpu, as asked; needs about (\S+) GB$", outcome.out, re.M
+            r"^training on cpu, as asked; needs about (\S+) GB beside the program$",
+            outcome.out,
+            re.M,
         )
         told.append(float(first))
     assert 0 < told[0] < told[1] < 1

@@ -21,6 +21,7 @@ from napari_cyclegan3d.cli.options import (
 from napari_cyclegan3d.cli.results import (
     begun,
     can_go_on,
+    check_apart,
     check_output,
     job_of,
     replaces,
@@ -32,6 +33,7 @@ from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.events import EnhanceDone, EnhanceEvent
 from napari_cyclegan3d.engine.volume import Planned, Volume
+from napari_cyclegan3d.io.ome_chunks import StoreSink
 from napari_cyclegan3d.io.ome_zarr import is_named_store, reopen
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     tune_allocator()
     model = load_model(options.model)
     volume = open_volume(options.volume)
+    check_apart(options.output, volume)
     with _cluster(options, asked) as client:
         config = _settled(options, asked, model, client)
         job, config = _job(options, asked, config, volume)
@@ -107,10 +110,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _count(text: str) -> int:
     """A number of workers."""
-    count = int(text)
-    if not 1 <= count <= MOST_WORKERS:
-        raise ValueError
-    return count
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give a number from 1 to {MOST_WORKERS}"
+        )
+    return int(text)
 
 
 def _check_workers(options: argparse.Namespace, config: EnhanceConfig) -> None:
@@ -196,7 +200,7 @@ def _enhanced(
     from napari_cyclegan3d.engine.translation import Translation
 
     output = options.output
-    remove = options.overwrite and replaces(output, job, volume)
+    remove = options.overwrite and replaces(output, job)
     if job is not None and (remove or not output.exists()):
         # what is refused is to be so before anything appears or goes
         Translation(volume, model, config.model_copy(update={"device": "cpu"}))
@@ -206,12 +210,15 @@ def _enhanced(
     )
     try:
         with sink_for(output, planned, job, remove=remove) as sink:
+            if isinstance(sink, StoreSink) and sink.progress()[0]:
+                done, count = sink.progress()
+                print(f"{output}: goes on; {done} of {count} chunks are there")
             if client is None:
                 events = enhance(volume, model, config, sink)
             else:
                 events = _on_cluster(options, config, client)
-            done = show_enhancement(events)
-            if done is None:
+            result = show_enhancement(events)
+            if result is None:
                 raise _StoppedError
     except _StoppedError:
         kept = "nothing was written"
@@ -219,7 +226,7 @@ def _enhanced(
             kept = f"{output} is not finished: the same command goes on"
         print(f"stopped; {kept}", file=sys.stderr)
         return None
-    return done
+    return result
 
 
 def _on_cluster(

@@ -36,10 +36,18 @@ def check_output(path: Path, *, overwrite: bool) -> None:
             f"{path}: files of this kind cannot be written; known are "
             f"{', '.join(io.WRITABLE_SUFFIXES)}"
         )
+    if ome_zarr.is_named_store(path) and path.exists() and not _is_image(path):
+        raise InputError(
+            f"{path}: is there already and no OME-Zarr image; choose another name"
+        )
     if path.exists() and not overwrite and unfinished(path) is None:
         raise InputError(f"{path}: exists already; replace it with --overwrite")
     if not ome_zarr.is_named_store(path):
         check_writable(path)
+
+
+def _is_image(path: Path) -> bool:
+    return path.is_dir() and attributes_of(path.resolve()) is not None
 
 
 def unfinished(path: Path) -> Mapping[str, Any] | None:
@@ -103,22 +111,27 @@ def begun(path: Path, job: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return noted
 
 
-def replaces(path: Path, job: Mapping[str, Any] | None, volume: Volume) -> bool:
-    """Whether something else than this job's beginning is there.
+def check_apart(path: Path, volume: Volume) -> None:
+    """Refuse to write over the input, or among its slices.
 
     Raises:
-        InputError: It is the OME-Zarr that would be read at the same time.
+        InputError: The output is a file or the folder of the input.
     """
-    if not path.exists() or (job is not None and unfinished(path) == job):
-        return False
     final = path.resolve()
     inputs = [Path(file).resolve() for file in volume.metadata["files"]]
-    if job is not None and any(one.is_relative_to(final) for one in inputs):
+    if any(one.is_relative_to(final) for one in inputs):
         raise InputError(
-            f"{path}: is the input, too, and would be removed before it is read; "
-            "choose another name"
+            f"{path}: is the input, too, and would be lost; choose another name"
         )
-    return True
+    if len(inputs) > 1 and any(final.parent == one.parent for one in inputs):
+        raise InputError(
+            f"{path}: lies among the slices of the input; choose another folder"
+        )
+
+
+def replaces(path: Path, job: Mapping[str, Any] | None) -> bool:
+    """Whether something else than this job's beginning is there."""
+    return path.exists() and (job is None or unfinished(path) != job)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # how long a scheduler may take to answer, in seconds
 ANSWER = 10
+ADDRESS = re.compile(r"\w+://[^/\s]+:\d+")
 
 
 @contextmanager
@@ -75,6 +77,10 @@ def running_cluster(address: str) -> Iterator["Client"]:
     _require()
     from distributed import Client
 
+    if not ADDRESS.fullmatch(address):
+        raise InputError(
+            f"cluster {address}: is no address; give one such as tcp://host:8786"
+        )
     try:
         client = Client(address, timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -242,8 +242,8 @@ def _cancelling(client: "Client", futures: Sequence["Future[Any]"]) -> Iterator[
     except KilledWorker as error:
         raise MemoryShortageError(
             f"cluster {_address(client)}: {error.allowed_failures + 1} workers died at "
-            "the same piece, of too little memory as a rule; use fewer workers or a "
-            "smaller memory; what is done is kept, so the same command goes on"
+            "the same piece, as a rule because the machine has too little memory; use "
+            "fewer workers; what is done is kept, so the same command goes on"
         ) from None
     except CancelledError:
         raise InputError(GONE.format(_address(client))) from None

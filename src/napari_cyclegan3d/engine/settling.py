@@ -33,6 +33,10 @@ def settled(model: Model, config: EnhanceConfig, processes: int = 1) -> EnhanceC
         MemoryShortageError: Not enough would remain.
     """
     device, _ = choose_device(config.device)
+    network = model.generator(config.direction).to(device).eval()
+    dtype = fastest_precision(config.precision, network, device)
+    precision = "bf16" if dtype == torch.bfloat16 else "fp32"
+    # after the probe, which loads what the work needs
     taken = resident_bytes() / 1e9 + LATER if device.type == "cpu" else 0.0
     left = config.memory / processes - taken
     if left < LEAST_MEMORY:
@@ -42,9 +46,6 @@ def settled(model: Model, config: EnhanceConfig, processes: int = 1) -> EnhanceC
             f"{taken:.2g} GB{' in each' if among else ''}; give at least "
             f"{(taken + LEAST_MEMORY) * processes + 0.05:.1f} GB"
         )
-    network = model.generator(config.direction).to(device).eval()
-    dtype = fastest_precision(config.precision, network, device)
-    precision = "bf16" if dtype == torch.bfloat16 else "fp32"
     return config.model_copy(update={"precision": precision, "memory": left})
 
 

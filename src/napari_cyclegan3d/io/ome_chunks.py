@@ -113,18 +113,22 @@ class StoreSink:
         )
         yield from product(z, y, x)
 
+    def progress(self) -> tuple[int, int]:
+        """How many chunks are written, and of how many."""
+        everything = (slice(None),) * 3
+        files = list(self._grid.files(everything))
+        return sum(file.is_file() for file in files), len(files)
+
     def finish(self) -> None:
         """Mark the image as whole.
 
         Raises:
             InputError: There are chunks that were not written.
         """
-        everything = (slice(None),) * 3
-        files = list(self._grid.files(everything))
-        missing = sum(not file.is_file() for file in files)
-        if missing:
+        done, count = self.progress()
+        if done < count:
             raise InputError(
-                f"{self._path}: {missing} of {len(files)} chunks are not written; give "
+                f"{self._path}: {count - done} of {count} chunks are not written; give "
                 "the same command once more, and it goes on"
             )
         # what a killed process was writing
