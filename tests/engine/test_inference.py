@@ -414,6 +414,15 @@ def test_in_bf16_tiles_stay_within_the_rounding_of_one_pass(
 
 
 @pytest.mark.parametrize("mode", ["exact", "blend"])
+def test_in_bf16_a_result_has_more_than_the_grey_values_of_bf16(
+    random_model: ModelMaker, mode: str
+) -> None:
+    model = random_model(filters=16)
+    result = enhanced(scan((20, 24, 28)), model, mode=mode, precision="bf16")
+    assert len(np.unique(result)) > 0.5 * result.size
+
+
+@pytest.mark.parametrize("mode", ["exact", "blend"])
 def test_too_little_memory_for_the_smallest_tile_is_said_in_a_sentence(
     random_model: ModelMaker, mode: str
 ) -> None:

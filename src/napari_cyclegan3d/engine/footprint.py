@@ -61,9 +61,9 @@ def forward_bytes(network: nn.Module, shape: Sequence[int], dtype: torch.dtype) 
     Args:
         network: Any network without control flow that depends on values.
         shape: Shape of its input.
-        dtype: Number format of input and weights.
+        dtype: Number format of the input.
     """
-    twin = copy.deepcopy(network).to(device="meta", dtype=dtype)
+    twin = copy.deepcopy(network).to(device="meta")
     with torch.inference_mode(), LiveBytes() as live:
         twin(torch.empty(tuple(shape), device="meta", dtype=dtype))
     return int(live.peak)

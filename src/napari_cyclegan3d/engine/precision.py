@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.devices import choose_precision
-from napari_cyclegan3d.engine.networks import Generator
+from napari_cyclegan3d.engine.networks import CONVOLUTIONS, Generator
 
 Precision = Literal["auto", "fp32", "bf16"]
 PROBE_VOXELS = 48
@@ -22,12 +22,21 @@ LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 def converted(network: Generator, dtype: torch.dtype) -> Generator:
     """A copy in a number format, with its weights in the layout that is faster.
 
-    Casting the weights once is faster than autocast, which casts at each call.
+    Casting the weights once is faster than autocast, which casts at each call. A last
+    convolution of one voxel stays in fp32: it costs little, and bf16 knows 256 grey
+    values between a number and its double, too few for a result.
     """
     twin = copy.deepcopy(network)
     # PyTorch's stubs do not know this form of `to`
     twin.to(dtype, memory_format=LAYOUTS[network.dims])  # type: ignore[call-overload]
+    for last in [m for m in twin.modules() if isinstance(m, CONVOLUTIONS)][-1:]:
+        if set(last.kernel_size) == {1}:
+            last.float().register_forward_pre_hook(_in_fp32)
     return twin.eval().requires_grad_(False)
+
+
+def _in_fp32(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+    return (given[0].float(),)
 
 
 def fastest_precision(

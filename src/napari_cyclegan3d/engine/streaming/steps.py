@@ -47,7 +47,10 @@ class Affine:
 
 @dataclass(frozen=True)
 class Project:
-    """A convolution with a kernel of one voxel: a product of matrices.
+    """A convolution with a kernel of one voxel: a product of matrices, in float32.
+
+    Networks end in one, and bf16 knows 256 grey values between a number and its double:
+    too few for a result.
 
     Attributes:
         weight: (inputs, outputs).
@@ -59,14 +62,14 @@ class Project:
 
     def __call__(self, planes: Tensor, out: Tensor | None) -> Tensor:
         """The result, in new memory, or copied to `out`."""
-        flat = planes.reshape(-1, planes.shape[-1])
+        flat = planes.reshape(-1, planes.shape[-1]).to(self.weight.dtype)
         result = torch.mm(flat, self.weight).add_(self.bias)
         result = result.view(*planes.shape[:-1], -1)
         return result if out is None else out.copy_(result)
 
     def to(self, dtype: torch.dtype, device: torch.device) -> "Project":
-        """The same in another number format."""
-        return Project(self.weight.to(device, dtype), self.bias.to(device, dtype))
+        """The same on another device; its number format stays."""
+        return Project(self.weight.to(device), self.bias.to(device))
 
 
 @dataclass(frozen=True)
