@@ -413,12 +413,14 @@ def test_in_bf16_tiles_stay_within_the_rounding_of_one_pass(
     assert 0 < np.sqrt(np.mean((result - exact) ** 2)) < 1.5 * expected
 
 
-@pytest.mark.parametrize("mode", ["exact", "blend"])
+@pytest.mark.parametrize("way", ["stream", "tiles"])
 def test_in_bf16_a_result_has_more_than_the_grey_values_of_bf16(
-    random_model: ModelMaker, mode: str
+    monkeypatch: pytest.MonkeyPatch, random_model: ModelMaker, way: str
 ) -> None:
+    if way == "tiles":
+        monkeypatch.setattr(translation, "trace", lambda _: None)
     model = random_model(filters=16)
-    result = enhanced(scan((20, 24, 28)), model, mode=mode, precision="bf16")
+    result = enhanced(scan((20, 24, 28)), model, precision="bf16")
     assert len(np.unique(result)) > 0.5 * result.size
 
 
