@@ -190,8 +190,10 @@ class PatchSampler:
         self.paired = config.sampling.pairs or config.method == "srgan"
         if domain_a and self.paired:
             domain_b = _in_order(domain_a, domain_b, config.scale)
+        check_patches(
+            [one.volume for one in domain_a], [one.volume for one in domain_b], config
+        )
         a, b = _seen(domain_a, config), _seen(domain_b, config)
-        _check_patches(a, b, config)
         b = _cached(b)
         a = _cached(a or [_made_from(one, config) for one in b])
         sources: list[tuple[Sequence[Group], Shape]]
@@ -278,13 +280,21 @@ def _made_from(one: NormalisedVolume, config: TrainConfig) -> NormalisedVolume:
     return NormalisedVolume(volume, one.intensity, noise)
 
 
-def _check_patches(
-    domain_a: list[NormalisedVolume],
-    domain_b: list[NormalisedVolume],
-    config: TrainConfig,
+def check_patches(
+    domain_a: Sequence[Volume], domain_b: Sequence[Volume], config: TrainConfig
 ) -> None:
-    sized = [(one.volume, config.patch, 1) for one in domain_a]
-    sized += [(one.volume, config.patch_b, config.scale) for one in domain_b]
+    """Refuse patches that do not fit the volumes.
+
+    Raises:
+        InputError: A patch is larger than a volume, or than its slices.
+    """
+    sized = [(volume, config.patch, 1) for volume in domain_a]
+    sized += [(volume, config.patch_b, config.scale) for volume in domain_b]
+    if config.dims == 2:
+        sized = [
+            (slices_first(volume, config.slice_axis), patch, scale)
+            for volume, patch, scale in sized
+        ]
     room = np.min([np.array(volume.shape) // scale for volume, _, scale in sized], 0)
     for volume, patch, _ in sized:
         if config.dims == 3 and min(volume.shape) == 1:

@@ -8,7 +8,11 @@ from napari_cyclegan3d.engine.checkpoint import Provenance
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity, fit_intensity
-from napari_cyclegan3d.engine.patches import NormalisedVolume, PatchSampler
+from napari_cyclegan3d.engine.patches import (
+    NormalisedVolume,
+    PatchSampler,
+    check_patches,
+)
 from napari_cyclegan3d.engine.sections import AugmentConfig
 from napari_cyclegan3d.engine.validation import Validator
 from napari_cyclegan3d.engine.volume import Volume
@@ -40,18 +44,19 @@ class Domains:
         """Refuse what the method cannot learn from.
 
         Raises:
-            InputError: A is empty and needed, or only one side of the validation is
-                there.
+            InputError: A is empty and needed, only one side of the validation is
+                there, or a patch does not fit a volume.
         """
-        if config.method == "srgan" and not self.a:
-            return  # A is made from B, in validation too
-        if not self.a:
+        # srgan makes A from B, in validation too
+        makes_a = config.method == "srgan" and not self.a
+        if not self.a and not makes_a:
             raise InputError("domain A is empty; give at least one volume")
-        if bool(self.validate_a) != bool(self.validate_b):
+        if bool(self.validate_a) != bool(self.validate_b) and not makes_a:
             side = "A" if self.validate_b else "B"
             raise InputError(
                 f"validation has no volume of domain {side}; give some of both domains"
             )
+        check_patches(self.a, self.b, config)
 
     @property
     def can_validate(self) -> bool:
