@@ -2,6 +2,7 @@
 
 import json
 import math
+import mmap
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,12 @@ def _their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_memory_of_a_block_is_what_it_took_beyond_what_was_there() -> None:
     from measure import measured
 
-    before = np.ones(5_000_000)
+    # from the system: what malloc gives may be memory that the process has kept
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    before = np.frombuffer(mmap.mmap(-1, 40_000_000, flags=private), dtype=np.uint8)
+    before[:] = 1
     with measured("cpu") as cost:
-        held = np.ones(25_000_000)  # 200 MB
+        held = np.frombuffer(mmap.mmap(-1, 200_000_000, flags=private), dtype=np.uint8)
         for _ in range(20):
             held += 1
     assert len(before) < len(held)
