@@ -93,7 +93,7 @@ def test_a_plan_leaves_no_trace_in_random_numbers(tiny: ConfigMaker) -> None:
     ("changes", "remedy"),
     [
         ({"batch": 4}, r"try batch \d, or optim.recompute true"),
-        ({"patch": (24, 16, 24)}, r"try patch \(\d+, 1[26], \d+\), or optim.recompute"),
+        ({"patch": (24, 16, 20)}, r"try patch \(\d+, 1[26], \d+\), or optim.recompute"),
         ({"optim": {"recompute": True}}, "try fewer filters$"),
     ],
     ids=["batch", "patch", "filters"],
