@@ -164,6 +164,8 @@ def _rehearsed(settings: str) -> list[tuple[int, int]]:
         meter.unfolded, meter.peak = 0, meter.now
         meter.now += sum(_moments(network) for network in gan.networks.values())
         gan.step(*(_nothing(config) for _ in range(config.optim.accumulate)))
+    # it would keep the process group, of which the step has averaged gradients
+    FakeTensorMode.cache_clear()
     # what is done twice finds the holes of the first time
     rounds = config.optim.accumulate * (1.5 if config.optim.recompute else 1)
     return [before, (meter.peak, round(meter.unfolded / rounds))]

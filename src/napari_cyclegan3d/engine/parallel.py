@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -74,15 +75,25 @@ def joined() -> Iterator[None]:
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(_local_rank() % torch.cuda.device_count())
+    # PyTorch imports this with the first optimiser. Imported when there is a group, it
+    # keeps it for ever, and a thread of the group that wakes while Python ends aborts it
+    import_module("torch.distributed.nn")
     from torch.distributed.rendezvous import rendezvous
 
     store, own_rank, processes = next(rendezvous("env://", timeout=MEETING))
     distributed.init_process_group(
         backend, store=store, rank=own_rank, world_size=processes, timeout=PATIENCE
     )
-    yield
-    # not after an error, where the others may never come to this
-    distributed.destroy_process_group()
+    refusal = None
+    try:
+        yield
+    except InputError as error:
+        refusal = error
+    # not after other errors, where the others may never come to this
+    if not isinstance(refusal, PeerLostError):
+        distributed.destroy_process_group()
+    if refusal is not None:
+        raise refusal
 
 
 def own_device(name: str) -> str:
