@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,6 +10,8 @@ Limited = Callable[[int], AbstractContextManager[None]]
 
 # small tensors gain nothing from threads, and sums come out the same everywhere
 torch.set_num_threads(1)
+# models of equal trainings are equal files, whenever they are saved
+os.environ["SOURCE_DATE_EPOCH"] = "1750000000"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -25,12 +25,18 @@ from napari_cyclegan3d.engine.events import (
 )
 from napari_cyclegan3d.engine.sections import RecordConfig
 
+if TYPE_CHECKING:
+    from napari_cyclegan3d.engine.sources import Domains
+
 EventT = TypeVar("EventT")
 DONE, STOPPED = 0, 1
 
 
 def show_training(
-    events: Iterator[TrainEvent], run: Path, record: RecordConfig | None = None
+    events: Iterator[TrainEvent],
+    run: Path,
+    record: RecordConfig | None = None,
+    domains: "Domains | None" = None,
 ) -> int:
     """Print a training as it goes on, and keep its journal.
 
@@ -38,6 +44,7 @@ def show_training(
         events: The training; nothing of it has been asked for yet.
         run: Its folder.
         record: What is kept beside the previews; by default nothing.
+        domains: What is trained on, to be written down; None: it is not.
 
     Returns:
         0, or 1 if it was stopped.
@@ -48,7 +55,7 @@ def show_training(
     from napari_cyclegan3d.engine.runs import RunFolder
     from napari_cyclegan3d.io.journal import Journal
 
-    journal = Journal(run, record or RecordConfig())
+    journal = Journal(run, record or RecordConfig(), domains)
     with (
         closing(journal),
         closing(_bar("step")) as bar,

@@ -26,6 +26,8 @@ SPECIAL: dict[str, Any] = {
     "steps": 2,
     "device": "cpu",
     "precision": "fp32",
+    "preview_a": (0, 3, 4, 5),
+    "preview_b": (0, 6, 5, 4),
     "generator.filters": 3,
     "generator.encoder": (4, 8, 16, 16, 16),
     "generator.decoder": (16, 16, 8, 4),

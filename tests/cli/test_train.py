@@ -11,6 +11,8 @@ from PIL import Image
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
+from napari_cyclegan3d.io.origins import read_sources
+from napari_cyclegan3d.io.previews import read_preview, saved_previews
 
 Command = Callable[..., Any]
 
@@ -27,21 +29,42 @@ def test_a_run_folder_holds_everything_that_training_produced(run_1x: Path) -> N
         "metrics.csv",
         "history.png",
         "log.txt",
+        "sources.yaml",
         "model.safetensors",
         "checkpoints/state_00000002.pt",
         "checkpoints/state_00000003.pt",
         "previews/step_00000002.png",
         "previews/step_00000003.png",
+        "previews/step_00000002.npz",
+        "previews/step_00000003.npz",
     }
     metrics = rows(run_1x)
     assert [row["step"] for row in metrics] == ["1", "2", "3"]
     assert all(math.isfinite(float(v)) for row in metrics for v in row.values())
     log = (run_1x / "log.txt").read_text().splitlines()
     assert log == ["step 0: started on cpu, as asked", "step 2: saved", "step 3: saved"]
-    for preview in (run_1x / "previews").iterdir():
+    for preview in (run_1x / "previews").glob("*.png"):
         picture = np.asarray(Image.open(preview))
         assert picture.ndim == 2
         assert picture.std() > 0
+
+
+def test_a_run_remembers_its_files_and_the_voxels_of_its_previews(
+    command: Command, scans: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    volumes = ["--a", f"{scans / 'fast.tif'}[2:24,:22,4:28]", "--b", scans / "slow.tif"]
+    run = tmp_path / "run"
+    assert command("train", *volumes, "--run", run, *tiny).code == 0
+    texts = read_sources(run)
+    fast = Path(scans / "fast.tif").resolve()
+    assert texts["a"] == [f"{fast}[2:24,0:22,4:28]"]
+    assert texts["b"] == [str(Path(scans / "slow.tif").resolve())]
+    again = ["--a", *texts["a"], "--b", *texts["b"], "--run", run, "--resume"]
+    assert command("train", *again, "--steps=4").code == 0
+    assert [step for step, _ in saved_previews(run)] == [2, 3, 4]
+    images = read_preview(saved_previews(run)[-1][1])
+    assert {image.shape for image in images.values()} == {(20, 20, 20)}
+    assert read_sources(run) == texts
 
 
 def test_the_model_knows_what_it_was_trained_on(run_2x: Path) -> None:

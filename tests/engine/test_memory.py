@@ -108,7 +108,83 @@ def test_a_training_that_does_not_fit_is_refused_before_anything_is_written(
 ) -> None:
     config = tiny(**changes)
     half = memory.training_memory(config, CPU) // 2
-    monkeypatch.setattr(memory, "_free_memory", lambda _: half)
+    monkeypatch.setattr(memory, "free_memory", lambda _: half)
     with pytest.raises(MemoryShortageError, match=rf"^batch .* free; {remedy}"):
         next(train(config, Domains(blobs.a, blobs.a), tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch": 6},
+        {"patch": (64, 48, 32)},
+        {"batch": 2, "patch": (48, 48, 48), "precision": "bf16"},
+        {"dims": 2, "patch": (1, 512, 512), "optim": {"recompute": True}},
+    ],
+    ids=["batch", "patch", "both", "slices"],
+)
+@pytest.mark.parametrize("share", [0.8, 0.3])
+def test_what_a_shortage_proposes_fits_and_is_what_it_says(
+    changes: dict[str, Any], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse(TrainConfig, {"precision": "fp32"} | changes)
+    free = int(share * memory.training_memory(config, CPU))
+    monkeypatch.setattr(memory, "free_memory", lambda _: free)
+    with pytest.raises(MemoryShortageError) as caught:
+        memory.check_memory(config, CPU)
+    proposed = caught.value.settings
+    for key, value in proposed.items():
+        assert f"{key} {value}" in str(caught.value)
+    smaller = parse(TrainConfig, config.model_dump() | proposed)
+    assert 0 < memory.check_memory(smaller, CPU) < free
+
+
+def test_nothing_is_proposed_where_nothing_fits(
+    tiny: ConfigMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+    with pytest.raises(MemoryShortageError) as caught:
+        memory.check_memory(tiny(batch=2), CPU)
+    assert caught.value.settings == {}
+
+
+def test_a_step_without_memory_is_explained_and_other_errors_are_not(
+    tiny: ConfigMaker,
+) -> None:
+    config = tiny(batch=4)
+    with (
+        pytest.raises(MemoryShortageError, match="try batch 2") as caught,
+        memory.explained_shortage(config, CPU),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert caught.value.settings == {"batch": 2}
+    with (
+        pytest.raises(RuntimeError, match="mat1"),
+        memory.explained_shortage(config, CPU),
+    ):
+        raise RuntimeError("mat1 and mat2 do not fit")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_memory_that_is_released_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        lines = dict(
+            line.split(":")
+            for line in Path("/proc/self/status").read_text().splitlines()
+        )
+        return int(lines["VmRSS"].split()[0]) * 1024
+
+    # a cycle of small blocks, which neither counting nor glibc frees on its own
+    held: list[Any] = [b"%064d" % i + bytes(10_000) for i in range(10_000)]
+    held.append(held)
+    before = resident()
+    del held
+    memory.release_memory()
+    assert resident() < before - 80_000_000
+
+
+def test_free_memory_is_that_of_the_computer() -> None:
+    free = memory.free_memory(CPU)
+    assert free is None or 10**7 < free < 10**14
+    assert memory.free_memory(torch.device("meta")) is None

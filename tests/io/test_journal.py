@@ -76,7 +76,11 @@ def test_a_preview_shows_every_image_of_the_event(
     Journal(run, RecordConfig()).handle(events.PreviewReady(7, made))
     with Image.open(run / "previews" / "step_00000007.png") as picture:
         assert picture.mode == "L"
-    assert files(run) == {"metrics.csv", "previews/step_00000007.png"}
+    assert files(run) == {
+        "metrics.csv",
+        "previews/step_00000007.npz",
+        "previews/step_00000007.png",
+    }
 
 
 def test_a_slice_is_shown_as_it_is_and_a_volume_by_its_middle_slice() -> None:

@@ -25,7 +25,6 @@ from napari_cyclegan3d.cli.results import (
     check_output,
     job_of,
     replaces,
-    sink_for,
     unfinished,
 )
 from napari_cyclegan3d.console import DONE, STOPPED, show_enhancement
@@ -35,6 +34,7 @@ from napari_cyclegan3d.engine.events import EnhanceDone, EnhanceEvent
 from napari_cyclegan3d.engine.volume import Planned, Volume
 from napari_cyclegan3d.io.ome_chunks import StoreSink
 from napari_cyclegan3d.io.ome_zarr import is_named_store, reopen
+from napari_cyclegan3d.io.results import sink_for
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -63,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what to write, in float32: {', '.join(io.WRITABLE_SUFFIXES)}",
     )
     parser.add_argument(
+        "--cycle",
+        type=Path,
+        metavar="FILE",
+        help="translate the result back, too, and write that here: where it differs "
+        "from the input, the result is to be doubted",
+    )
+    parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace the output if it exists (what this command has begun goes on)",
@@ -82,20 +89,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "do the work, each with --memory; only to an OME-Zarr",
     )
     add_settings(parser, EnhanceConfig)
+    parser.set_defaults(again="the same command")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; gives the exit code."""
     from napari_cyclegan3d.engine.checkpoint import load_model
     from napari_cyclegan3d.engine.devices import tune_allocator
+    from napari_cyclegan3d.engine.inference import way_back
 
     asked = settings_from(options, EnhanceConfig, {})
-    check_output(options.output, overwrite=options.overwrite)
+    outputs = [one for one in (options.output, options.cycle) if one is not None]
+    for output in outputs:
+        check_output(output, overwrite=options.overwrite)
     _check_workers(options, asked)
     tune_allocator()
     model = load_model(options.model)
     volume = open_volume(options.volume)
-    check_apart(options.output, volume)
+    for output in outputs:
+        check_apart(output, volume)
+    if options.cycle is None:
+        return _run(options, asked, model, volume)
+    if options.cycle.resolve() == options.output.resolve():
+        raise InputError(
+            f"--cycle {options.cycle}: is the output, too; choose another name"
+        )
+    back = way_back(model, asked)
+    if _run(options, asked, model, volume) == STOPPED:
+        return STOPPED
+    return _run(_there(options, back), back, model, open_volume(str(options.output)))
+
+
+def _there(options: argparse.Namespace, back: EnhanceConfig) -> argparse.Namespace:
+    """The options of the command that would only translate the result back."""
+    again = f"enhance {options.output} --direction {back.direction} -o {options.cycle}"
+    return argparse.Namespace(
+        **vars(options)
+        | {"volume": str(options.output), "output": options.cycle, "again": again}
+    )
+
+
+def _run(
+    options: argparse.Namespace, asked: EnhanceConfig, model: "Model", volume: Volume
+) -> int:
+    """One translation, from what is open to the output."""
     with _cluster(options, asked) as client:
         config = _settled(options, asked, model, client)
         job, config = _job(options, asked, config, volume)
@@ -223,7 +260,7 @@ def _enhanced(
     except _StoppedError:
         kept = "nothing was written"
         if job is not None:
-            kept = f"{output} is not finished: the same command goes on"
+            kept = f"{output} is not finished: {options.again} goes on"
         print(f"stopped; {kept}", file=sys.stderr)
         return None
     return result

@@ -110,7 +110,7 @@ def _placeholder(annotation: Any) -> str:
         return "VALUE"
     if parts[-1] is Ellipsis:
         return "TERM,…" if _is_text(parts[0]) else "N,N,…"
-    return "Z,Y,X" if len(parts) == 3 else "LOW,HIGH"
+    return {2: "LOW,HIGH", 3: "Z,Y,X", 4: "N,Z,Y,X"}[len(parts)]
 
 
 def _annotation(model: type[Settings], key: str) -> Any:

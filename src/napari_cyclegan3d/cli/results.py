@@ -1,4 +1,4 @@
-"""Where the result of an enhancement goes, and whether it goes on with an earlier one.
+"""What may become of the output, and whether it goes on with an earlier one.
 
 An OME-Zarr is gone on with if it was begun by the same job: the same model, the same
 files of the same volume, direction, slices and number format. What only decides how
@@ -6,27 +6,18 @@ fast it goes, such as memory and workers, may change.
 """
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import check_writable
-from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io import ome_zarr
-from napari_cyclegan3d.io.ome_chunks import UNFINISHED, StoreSink
+from napari_cyclegan3d.io.ome_chunks import UNFINISHED
 from napari_cyclegan3d.io.ome_metadata import NOTE, attributes_of
-
-if TYPE_CHECKING:
-    from napari_cyclegan3d.engine.inference import Sink
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -132,60 +123,3 @@ def check_apart(path: Path, volume: Volume) -> None:
 def replaces(path: Path, job: Mapping[str, Any] | None) -> bool:
     """Whether something else than this job's beginning is there."""
     return path.exists() and (job is None or unfinished(path) != job)
-
-
-@contextmanager
-def sink_for(
-    path: Path, planned: Volume, job: Mapping[str, Any] | None, *, remove: bool
-) -> Iterator["Sink"]:
-    """Lend what the result is written to.
-
-    Args:
-        path: The file or folder.
-        planned: Shape, type and place of the result.
-        job: What is gone on with; None: it is there as a whole or not at all.
-        remove: Delete the OME-Zarr that is there.
-    """
-    if job is not None and remove:
-        ome_zarr.remove(path)
-    with io.create(planned, path, fingerprint=job) as sink:
-        if job is None and isinstance(sink, StoreSink):
-            yield _AnyRegion(sink)
-        else:
-            yield sink
-
-
-@dataclass(frozen=True)
-class _AnyRegion:
-    """Lets parts of chunks be written, by reading the rest of them."""
-
-    sink: StoreSink
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.sink.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.sink.dtype
-
-    def __getitem__(self, region: Region) -> NDArray[Any]:
-        return self.sink[region]
-
-    def __setitem__(self, region: Region, block: Any) -> None:
-        z, y, x = (
-            slice(
-                part.start // chunk * chunk,
-                min(math.ceil(part.stop / chunk) * chunk, size),
-            )
-            for part, chunk, size in zip(
-                region, self.sink.chunks, self.sink.shape, strict=True
-            )
-        )
-        whole = self.sink[z, y, x]
-        inner = tuple(
-            slice(part.start - outer.start, part.stop - outer.start)
-            for part, outer in zip(region, (z, y, x), strict=True)
-        )
-        whole[inner] = block
-        self.sink[z, y, x] = whole

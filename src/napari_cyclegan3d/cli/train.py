@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_cyclegan3d.engine.checkpoint import Model
     from napari_cyclegan3d.engine.events import TrainEvent
+    from napari_cyclegan3d.engine.sources import Domains
 
 HELP = "learn to translate A into B"
 # what a model prescribes for a training that starts from it
@@ -71,8 +72,8 @@ def run(options: argparse.Namespace) -> int:
     with parallel.joined():
         if not parallel.is_writer():
             return _follow(options)
-        config, events = _training(options)
-        return show_training(events, options.run, config.record)
+        config, domains, events = _training(options)
+        return show_training(events, options.run, config.record, domains)
 
 
 def _follow(options: argparse.Namespace) -> int:
@@ -85,7 +86,7 @@ def _follow(options: argparse.Namespace) -> int:
     done = False
     try:
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
-            for event in _training(options)[1]:
+            for event in _training(options)[2]:
                 done = isinstance(event, TrainingDone)
     except InputError:
         return STOPPED
@@ -94,7 +95,7 @@ def _follow(options: argparse.Namespace) -> int:
 
 def _training(
     options: argparse.Namespace,
-) -> "tuple[TrainConfig, Iterator[TrainEvent]]":
+) -> "tuple[TrainConfig, Domains, Iterator[TrainEvent]]":
     from napari_cyclegan3d.engine import parallel
     from napari_cyclegan3d.engine.training import train
 
@@ -106,7 +107,7 @@ def _training(
     events = train(
         config, domains, options.run, resume=options.resume, start_from=start_from
     )
-    return config, events
+    return config, domains, events
 
 
 def _beginning(options: argparse.Namespace) -> tuple[dict[str, Any], "Model | None"]:

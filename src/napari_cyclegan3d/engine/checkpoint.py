@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import safetensors
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -33,6 +33,7 @@ from napari_cyclegan3d.engine.networks import (
 )
 from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.srgan import build_generator
+from napari_cyclegan3d.engine.thumbnails import Thumbnail
 
 HEADER_KEY = "napari_cyclegan3d"
 Direction = Literal["a_to_b", "b_to_a"]
@@ -54,7 +55,13 @@ DAMAGE = (
 
 
 class Provenance(Settings):
-    """Where a model comes from: volumes are named in the order they were given."""
+    """Where a model comes from: volumes are named in the order they were given.
+
+    Attributes:
+        date: Day and time (UTC, ISO 8601) at which it was saved; None: not known.
+        score: The newest score in validation, of which higher is better.
+        thumbnails: Slices of what it makes of the patches of its previews.
+    """
 
     version: str
     steps: int
@@ -64,6 +71,9 @@ class Provenance(Settings):
     spacing_b: tuple[float, float, float]
     unit_a: str
     unit_b: str
+    date: str | None = Field(None, max_length=40)
+    score: float | None = None
+    thumbnails: dict[Literal["real_a", "fake_b", "real_b"], Thumbnail] = Field({})
 
 
 class ModelHeader(Settings):

@@ -4,7 +4,7 @@ Settings are written once: command line, forms, YAML and model files all use the
 """
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ByteSize, Field, TypeAdapter, field_validator, model_validator
 
@@ -26,6 +26,8 @@ from napari_cyclegan3d.engine.settings import Settings
 # of 3D inputs narrower than the kernel PyTorch 2.13 computes wrong gradients in bf16
 # on the CPU, hence every convolution of a discriminator gets 4 voxels
 SMALLEST_INPUT = 4
+Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Place = tuple[Index, Index, Index, Index]
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
@@ -64,6 +66,15 @@ class TrainConfig(Settings):
     )
     preview_every: int = Field(
         100, ge=0, le=1_000_000, description="Steps between previews; 0: none."
+    )
+    preview_a: Place | None = Field(
+        None,
+        description="Where previews show A: number of the volume, from 0, then the "
+        "centre z, y, x in its voxels. Of pairs, B is shown at the same place.",
+    )
+    preview_b: Place | None = Field(
+        None,
+        description="The same of B. Of pairs, it counts where preview_a is not given.",
     )
     checkpoint_every: int = Field(
         500, ge=1, le=1_000_000, description="Steps between saved states."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,12 @@ class TrainingDone:
 
     step: int
     model: Path
+
+
+class Request(Enum):
+    """What a training can be asked for between two events, by `send`."""
+
+    SAVE = "save"
 
 
 TrainEvent = (

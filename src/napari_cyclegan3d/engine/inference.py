@@ -35,12 +35,30 @@ __all__ = [
     "Warned",
     "enhance",
     "enhanced_shape",
+    "way_back",
 ]
 
 
 def enhanced_shape(volume: Volume, model: Model, config: EnhanceConfig) -> Shape:
     """Voxels of the translated volume (z, y, x)."""
     return output_shape(volume.shape, model.scale(config.direction))
+
+
+def way_back(model: Model, config: EnhanceConfig) -> EnhanceConfig:
+    """The settings that translate a result back, for the full cycle.
+
+    Raises:
+        InputError: The model has no generator for the way back.
+    """
+    there = config.direction
+    back = config.model_copy(
+        update={"direction": "b_to_a" if there == "a_to_b" else "a_to_b"}
+    )
+    model.generator(back.direction)
+    if config.tile is None:
+        return back
+    tile = tuple(max(1, int(side * model.scale(there))) for side in config.tile)
+    return back.model_copy(update={"tile": tile})
 
 
 def enhance(

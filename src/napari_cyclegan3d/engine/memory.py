@@ -7,32 +7,29 @@ pools, activations, and the buffers that convolutions take while they run. On th
 the holes that the allocator leaves are added, as they were measured.
 """
 
+import ctypes
+import gc
 import json
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import CycleGan
-from napari_cyclegan3d.engine.devices import choose_precision
+from napari_cyclegan3d.engine.devices import choose_precision, is_memory_shortage
 from napari_cyclegan3d.engine.errors import MemoryShortageError
-from napari_cyclegan3d.engine.footprint import LiveBytes
+from napari_cyclegan3d.engine.footprint import StepBytes
 from napari_cyclegan3d.engine.patches import Batch
 from napari_cyclegan3d.engine.selfcheck import tried_layers
 from napari_cyclegan3d.engine.srgan import SrGan
 
-aten = torch.ops.aten
-# where PyTorch unfolds an image into columns: small single ones in fp32 (Slow3d)
-BACKENDS = torch._C._ConvBackend  # type: ignore[attr-defined]
-UNFOLDING = (BACKENDS.Slow3d, BACKENDS.SlowTranspose3d)
-# oneDNN copies images into blocks of so many channels, if these are not the last axis
-BLOCK = 16
 # what the process grows by on the CPU, with the allocator tuned: all that lives at
 # once with the holes between, holes that columns of many sizes leave, code of oneDNN
 GAPS, UNFOLDED, BESIDES = 1.13, 0.45, 20_000_000
@@ -47,6 +44,8 @@ ESSENTIAL: dict[str, Any] = {
 }
 # share of the free memory that a training may take
 USABLE = 0.95
+# smaller and smaller proposals that are tried before there is none
+TRIES = 8
 
 
 def training_memory(config: TrainConfig, device: torch.device) -> int:
@@ -74,61 +73,64 @@ def check_memory(config: TrainConfig, device: torch.device) -> int:
     Raises:
         MemoryShortageError: It has too little memory; the message proposes a patch.
     """
-    needed, free = training_memory(config, device), _free_memory(device)
+    needed, free = training_memory(config, device), free_memory(device)
     if free is None or needed <= USABLE * free:
         return needed
+    share = USABLE * free / needed
+    fitting = _fitting(config, device, needed, USABLE * free)
     raise MemoryShortageError(
         f"batch {config.batch} of patch {config.patch} needs about "
         f"{needed / 1e9:.1f} GB, and {device} has {free / 1e9:.1f} GB free; try "
-        + remedies(config, USABLE * free / needed)
+        + _remedies(config, fitting or _smaller(config, share)),
+        fitting,
     )
 
 
-def remedies(config: TrainConfig, share: float) -> str:
-    """Settings that take about this share of the memory, in words."""
-    smaller = _smaller(config, share)
-    return smaller if config.optim.recompute else f"{smaller}, or optim.recompute true"
+@contextmanager
+def explained_shortage(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """A block with a step, which may run out of memory though the plan did fit.
 
-
-class _Meter(LiveBytes):
-    """The same, with the buffers that convolutions on the CPU take while they run.
-
-    Attributes:
-        unfolded: Bytes of all columns, one after the other.
+    Raises:
+        MemoryShortageError: It did; the message proposes a patch.
     """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_shortage(error):
+            raise
+        smaller = _smaller(config, 0.5)
+        raise MemoryShortageError(
+            f"{device} has too little memory for batch {config.batch} of patch "
+            f"{config.patch}; try {_remedies(config, smaller)}",
+            smaller,
+        ) from None
 
-    unfolded = 0
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if func is aten._local_scalar_dense.default:
-            return 0.0  # no fake tensor has a value
-        result = super().__torch_dispatch__(func, types, args, kwargs)
-        buffer = 0
-        if func is aten.convolution.default:
-            image, weight, _, *setting = args[:9]
-            buffer = self._buffer(image, result, weight, setting)
-        elif func is aten.convolution_backward.default:
-            # the gradients of image and weights are found one after the other
-            gradient, image, weight, _, *setting = args[:-1]
-            buffer = self._buffer(image, gradient, weight, setting)
-            if image.dtype == torch.bfloat16:
-                buffer = max(buffer, 4 * image.numel())  # its gradient adds up in fp32
-        self.peak = max(self.peak, self.now + buffer)
-        return result
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that the device has free; None where it does not tell.
 
-    def _buffer(
-        self, image: Tensor, result: Tensor, weight: Tensor, setting: Sequence[Any]
-    ) -> int:
-        """Bytes that a convolution takes beside its tensors."""
-        backend = torch._C._select_conv_backend(image, weight, None, *setting)
-        if backend not in UNFOLDING:
-            return 0 if _has_last_channels(image) else _blocked(image, result)
-        places = min(one[0, 0].numel() for one in (image, result))
-        columns = len(image) * weight[0].numel() * places * image.element_size()
-        self.unfolded += columns
-        return columns
+    Asked of a GPU that nothing has used yet, this takes it into use.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    if device.type != "cpu" or not meminfo.exists():
+        return None
+    lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024
+
+
+def release_memory() -> None:
+    """Give back what work that has ended left: on the GPU, and to the system."""
+    # in another thread it would delete widgets of a window as well, and crash
+    if threading.current_thread() is threading.main_thread():
+        gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    with suppress(OSError, AttributeError):  # there is none but in glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _essence(config: TrainConfig, precision: torch.dtype) -> str:
@@ -154,7 +156,7 @@ def _rehearsed(settings: str) -> list[tuple[int, int]]:
     with torch.random.fork_rng(devices=[]):
         gan = kind(config, torch.device("cpu"))
     trials = [] if gan.precision == torch.float32 else tried_layers(gan)
-    with FakeTensorMode(allow_non_fake_inputs=True), _Meter() as meter:
+    with FakeTensorMode(allow_non_fake_inputs=True), StepBytes() as meter:
         for network in (*gan.networks.values(), *gan.means.values()):
             for tensor in network.state_dict().values():
                 meter.count(tensor)
@@ -191,19 +193,6 @@ def _moments(network: torch.nn.Module) -> int:
     return 2 * sum(one.nbytes for one in network.parameters())
 
 
-def _has_last_channels(image: Tensor) -> bool:
-    layout = torch.channels_last if image.dim() == 4 else torch.channels_last_3d
-    return image.is_contiguous(memory_format=layout)
-
-
-def _blocked(*images: Tensor) -> int:
-    """Bytes of copies of images in oneDNN's blocks."""
-    return sum(
-        one[:, :1].numel() * math.ceil(one.shape[1] / BLOCK) * BLOCK * one.itemsize
-        for one in images
-    )
-
-
 def _kept_patches(config: TrainConfig) -> int:
     """Bytes of replay pools, and of batches that wait for their turn in a step."""
     both = 4 * (math.prod(config.patch) + math.prod(config.patch_b))
@@ -211,25 +200,40 @@ def _kept_patches(config: TrainConfig) -> int:
     return both * (config.batch * max(0, config.optim.accumulate - 2) + pools)
 
 
-def _free_memory(device: torch.device) -> int | None:
-    """Bytes that the device has free; None where it does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo = Path("/proc/meminfo")
-    if device.type != "cpu" or not meminfo.exists():
-        return None
-    lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
+def _fitting(
+    config: TrainConfig, device: torch.device, needed: int, room: float
+) -> dict[str, Any]:
+    """The first smaller settings that fit into so many bytes; {} where none do."""
+    share = room / needed
+    for _ in range(TRIES):
+        changes = _smaller(config, share)
+        if not changes:
+            break
+        taken = training_memory(config.model_copy(update=changes), device)
+        if taken <= room:
+            return changes
+        share *= 0.7 * room / taken
+    return {}
 
 
-def _smaller(config: TrainConfig, share: float) -> str:
-    """The largest batch, or else patch, that takes this share of the memory."""
-    if config.batch > 1 and int(config.batch * share) > 0:
-        return f"batch {int(config.batch * share)}"
+def _smaller(config: TrainConfig, share: float) -> dict[str, Any]:
+    """Changes to a smaller batch, or else patch, that take this share of the memory."""
+    batch = max(1, int(config.batch * share))
+    changes: dict[str, Any] = {} if batch == config.batch else {"batch": batch}
+    share *= config.batch / batch
+    if share >= 1:
+        return changes
     multiple, smallest = config.patch_multiple, config.smallest_patch
     shrink = share ** (1 / config.dims)
     sides = tuple(
         side if side == 1 else max(smallest, int(side * shrink) // multiple * multiple)
         for side in config.patch
     )
-    return "fewer filters" if sides == config.patch else f"patch {sides}"
+    return changes if sides == config.patch else changes | {"patch": sides}
+
+
+def _remedies(config: TrainConfig, changes: Mapping[str, Any]) -> str:
+    """Smaller settings in words."""
+    words = " and ".join(f"{key} {value}" for key, value in changes.items())
+    smaller = words or "fewer filters"
+    return smaller if config.optim.recompute else f"{smaller}, or optim.recompute true"

@@ -20,7 +20,16 @@ from napari_cyclegan3d.engine.parallel import writers_only
 from napari_cyclegan3d.engine.settings import load_yaml, parse, to_yaml
 
 # may differ when a run is continued; all else would make it another run
-CHANGEABLE = {"steps", "device", "preview_every", "checkpoint_every", "keep", "record"}
+CHANGEABLE = {
+    "steps",
+    "device",
+    "preview_every",
+    "preview_a",
+    "preview_b",
+    "checkpoint_every",
+    "keep",
+    "record",
+}
 STATE_NAME = re.compile(r"state_(\d{8})\.pt")
 BEST_NAME = re.compile(r"step_(\d{8})\.safetensors")
 TABLES = ("metrics.csv", "validation.csv")

@@ -28,6 +28,7 @@ class Scoring:
 
     Attributes:
         validator: What gives scores; without one, the leading term is followed.
+        last: The newest score.
     """
 
     def __init__(self, folder: RunFolder, gan: Gan, model: Callable[[], Model]) -> None:
@@ -35,10 +36,15 @@ class Scoring:
         self.validator: Validator | None = None
         self.best: list[tuple[float, int]] = []
         self.smoothed: float | None = None
+        self.last: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers from which it goes on."""
-        return {"best": [list(one) for one in self.best], "smoothed": self.smoothed}
+        return {
+            "best": [list(one) for one in self.best],
+            "smoothed": self.smoothed,
+            "score": self.last,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`.
@@ -48,6 +54,7 @@ class Scoring:
         """
         self.best = [(float(score), int(step)) for score, step in state["best"]]
         self.smoothed = state["smoothed"]
+        self.last = state.get("score")  # states of version 0.1 have none
 
     def follow(self, step: int, terms: Mapping[str, float]) -> None:
         """Tell the learning rate of a step, where nothing validates."""
@@ -65,6 +72,7 @@ class Scoring:
             return []
         scores = parallel.from_writer(lambda: validator.score(translate))
         self.folder.add_validation(step, scores)
+        self.last = scores["score"]
         self.gan.schedule.observe(step, -scores["score"])
         return [Validated(step, scores, self._keep_best(step, scores["score"]))]
 

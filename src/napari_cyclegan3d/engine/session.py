@@ -2,8 +2,10 @@
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,9 @@ from torch import Tensor
 from napari_cyclegan3d.engine import parallel
 from napari_cyclegan3d.engine.balance import Balancer, Decision
 from napari_cyclegan3d.engine.checkpoint import Model, load_state, model_of, save_model
+from napari_cyclegan3d.engine.cyclegan import CycleGan
 from napari_cyclegan3d.engine.devices import is_memory_shortage
-from napari_cyclegan3d.engine.errors import (
-    DivergedError,
-    InputError,
-    MemoryShortageError,
-)
+from napari_cyclegan3d.engine.errors import DivergedError, InputError
 from napari_cyclegan3d.engine.events import (
     Balanced,
     CheckpointSaved,
@@ -30,7 +29,7 @@ from napari_cyclegan3d.engine.events import (
 )
 from napari_cyclegan3d.engine.freezing import freeze
 from napari_cyclegan3d.engine.gan import Gan
-from napari_cyclegan3d.engine.memory import remedies
+from napari_cyclegan3d.engine.memory import explained_shortage
 from napari_cyclegan3d.engine.patches import Batch
 from napari_cyclegan3d.engine.prefetch import Prefetcher
 from napari_cyclegan3d.engine.runs import RunFolder
@@ -38,11 +37,18 @@ from napari_cyclegan3d.engine.scoring import Scoring
 from napari_cyclegan3d.engine.sources import (
     Domains,
     Intensities,
+    preview_patches,
     provenance,
     training_sampler,
     validator,
 )
+from napari_cyclegan3d.engine.srgan import SrGan
+from napari_cyclegan3d.engine.thumbnails import Thumbnail, thumbnails
 
+METHODS: dict[str, type[CycleGan] | type[SrGan]] = {
+    "cyclegan": CycleGan,
+    "srgan": SrGan,
+}
 # states are kept for so many returns in a row
 RETURNS = 4
 # parts of the networks' state that each process has its own of
@@ -76,7 +82,7 @@ class Session:
         config = self.gan.config
         self.intensities = intensities
         sampler = training_sampler(config, self.domains, intensities)
-        self.preview = sampler.draw(1)
+        self.preview = preview_patches(config, self.domains, sampler)
         pinned = self.gan.device.type == "cuda"
         self.patches = Prefetcher(sampler, config, pinned=pinned)
         self.scoring.validator = validator(config, self.domains, intensities)
@@ -126,8 +132,7 @@ class Session:
             if gan.steps_done < step:  # it went back
                 return events
         if _due(step, config.checkpoint_every, config.steps):
-            self.save()
-            events.append(CheckpointSaved(step, self.folder.model_path))
+            events.append(self.checkpoint())
         return events
 
     def state_dict(self) -> dict[str, Any]:
@@ -167,6 +172,11 @@ class Session:
         self.folder.log(f"step {step}: saved")
         self.saved_step = step
 
+    def checkpoint(self) -> CheckpointSaved:
+        """Save, and tell of it."""
+        self.save()
+        return CheckpointSaved(self.saved_step, self.folder.model_path)
+
     def close(self) -> None:
         """Save what is not saved yet, and tell other processes of the end."""
         try:
@@ -183,20 +193,26 @@ class Session:
             self.folder.close()
 
     def _model(self) -> Model:
-        made = self.provenance.model_copy(update={"steps": self.gan.steps_done})
+        now = {
+            "steps": self.gan.steps_done,
+            "date": _now(),
+            "score": self.scoring.last,
+            "thumbnails": self._thumbnails(),
+        }
+        made = self.provenance.model_copy(update=now)
         return model_of(self.gan, self.intensities, made)
 
-    def _learn(self, batches: list[Batch]) -> dict[str, float]:
-        config = self.gan.config
+    def _thumbnails(self) -> dict[Any, Thumbnail]:
         try:
-            terms = parallel.mean_terms(self.gan.step(*batches))
+            return thumbnails(_as_arrays(self.gan, self.preview))
         except (RuntimeError, MemoryError) as error:
             if not is_memory_shortage(error):
                 raise
-            raise MemoryShortageError(
-                f"{self.gan.device} has too little memory for batch {config.batch} of "
-                f"patch {config.patch}; try {remedies(config, 0.5)}"
-            ) from None
+            return {}  # it is because of a shortage that the training ends here
+
+    def _learn(self, batches: list[Batch]) -> dict[str, float]:
+        with explained_shortage(self.gan.config, self.gan.device):
+            terms = parallel.mean_terms(self.gan.step(*batches))
         if not all(math.isfinite(value) for value in terms.values()):
             raise self._divergence()
         return terms
@@ -295,6 +311,13 @@ def _has_finite_weights(gan: Gan) -> bool:
         network.parameters() for network in gan.networks.values()
     )
     return all(bool(weight.isfinite().all()) for weight in weights)
+
+
+def _now() -> str:
+    """Day and time; those of SOURCE_DATE_EPOCH where files must be equal to the bit."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(given) if given.isdecimal() and len(given) < 12 else time.time()
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _step_of(state: Path) -> int:

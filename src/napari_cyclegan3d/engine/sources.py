@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from torch import Tensor
+
 import napari_cyclegan3d
+from napari_cyclegan3d.engine.augment import noisy
 from napari_cyclegan3d.engine.checkpoint import Provenance
-from napari_cyclegan3d.engine.config import TrainConfig
+from napari_cyclegan3d.engine.config import Place, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity, fit_intensity
+from napari_cyclegan3d.engine.pairing import matched
 from napari_cyclegan3d.engine.patches import (
+    Batch,
+    GroupSampler,
     NormalisedVolume,
     PatchSampler,
     check_patches,
@@ -45,7 +53,7 @@ class Domains:
 
         Raises:
             InputError: A is empty and needed, only one side of the validation is
-                there, or a patch does not fit a volume.
+                there, a patch does not fit a volume, or a preview shows none.
         """
         # srgan makes A from B, in validation too
         makes_a = config.method == "srgan" and not self.a
@@ -57,6 +65,12 @@ class Domains:
                 f"validation has no volume of domain {side}; give some of both domains"
             )
         check_patches(self.a, self.b, config)
+        for key, volumes, place in (
+            ("preview_a", self.a, config.preview_a),
+            ("preview_b", self.b, config.preview_b),
+        ):
+            if place is not None:
+                _check_place(key, place, volumes)
 
     @property
     def can_validate(self) -> bool:
@@ -115,6 +129,81 @@ def validator(
         config.seed + VALIDATION_SEED,
     )
     return Validator(plain, sampler)
+
+
+def preview_patches(
+    config: TrainConfig, domains: Domains, sampler: PatchSampler
+) -> Batch:
+    """The patches that all previews show: at their places, or drawn.
+
+    Patches at a place are not changed at random; they are moved into their volume.
+
+    Args:
+        config: Settings, with places that `Domains.check` accepts.
+        domains: The volumes.
+        sampler: That of the training; it draws the same at each start.
+    """
+    drawn = sampler.draw(1)
+    if sampler.paired:
+        place = _paired_place(config, domains)
+        if place is None:
+            return drawn
+        real_a, real_b = _at(place, sampler.samplers[0], config)
+        return Batch(real_a, real_b, paired=True)
+    images = [drawn.real_a, drawn.real_b]
+    for i, place in enumerate((config.preview_a, config.preview_b)):
+        if place is not None:
+            (images[i],) = _at(place, sampler.samplers[i], config)
+    return Batch(images[0], images[1])
+
+
+def _paired_place(config: TrainConfig, domains: Domains) -> Place | None:
+    """Number of a pair, in the order of A, and the centre in voxels of A."""
+    if config.preview_a is not None or config.preview_b is None:
+        return config.preview_a
+    number, z, y, x = config.preview_b
+    if domains.a:
+        partners = [b for _, b in matched(domains.a, domains.b, config.scale)]
+        number = partners.index(number)
+    return number, z // config.scale, y // config.scale, x // config.scale
+
+
+def _at(place: Place, sampler: GroupSampler, config: TrainConfig) -> list[Tensor]:
+    """The normalised patches at a place, one of each volume of a group."""
+    number, *centre = place
+    group, patch = sampler.groups[number], sampler.patch
+    if config.dims == 2:  # volumes are seen with the slices' axis first
+        first = "zyx".index(config.slice_axis)
+        centre.insert(0, centre.pop(first))
+    starts = [
+        min(max(0, middle - side // 2), size - side)
+        for middle, side, size in zip(centre, patch, group[0].volume.shape, strict=True)
+    ]
+    images = []
+    for one, scale in zip(group, sampler.scales, strict=True):
+        z, y, x = (
+            slice(start * scale, (start + side) * scale)
+            for start, side in zip(starts, patch, strict=True)
+        )
+        block = one.intensity.apply(one.volume.read((z, y, x)))
+        block = noisy(block, one.noise, np.random.default_rng(config.seed))
+        images.append(torch.from_numpy(np.ascontiguousarray(block))[None])
+    return images if config.dims == 2 else [image[None] for image in images]
+
+
+def _check_place(key: str, place: Place, volumes: Sequence[Volume]) -> None:
+    number, *centre = place
+    if number >= len(volumes):
+        raise InputError(
+            f"{key} {place}: its domain has {len(volumes)} volumes, numbered from 0; "
+            "give the number of one of them, or leave it out"
+        )
+    volume = volumes[number]
+    if any(c >= size for c, size in zip(centre, volume.shape, strict=True)):
+        raise InputError(
+            f"{key} {place}: lies outside {volume.name} of shape {volume.shape}; give "
+            "a voxel of it, or leave it out"
+        )
 
 
 def _sampler(

@@ -5,7 +5,7 @@ asking for no further event pauses it. Of several processes that train together 
 `parallel`), any may stop all of them, and only one writes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from typing import Any
 from napari_cyclegan3d.engine import parallel
 from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.cyclegan import CycleGan
 from napari_cyclegan3d.engine.devices import choose_device
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.events import (
     Balanced,
     CheckpointSaved,
     PreviewReady,
+    Request,
     Started,
     StepDone,
     TrainEvent,
@@ -32,19 +32,19 @@ from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.memory import check_memory
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.selfcheck import choose_sound_precision
-from napari_cyclegan3d.engine.session import Session
+from napari_cyclegan3d.engine.session import METHODS, Session
 from napari_cyclegan3d.engine.sources import (
     Domains,
     Intensities,
     fit_domains,
 )
-from napari_cyclegan3d.engine.srgan import SrGan
 
 __all__ = [
     "Balanced",
     "CheckpointSaved",
     "Domains",
     "PreviewReady",
+    "Request",
     "Started",
     "StepDone",
     "TrainEvent",
@@ -58,10 +58,6 @@ FROZEN = (
     "the generators' instance norm is frozen already; this training goes on with its "
     "mean statistics"
 )
-METHODS: dict[str, type[CycleGan] | type[SrGan]] = {
-    "cyclegan": CycleGan,
-    "srgan": SrGan,
-}
 
 
 def train(
@@ -71,7 +67,7 @@ def train(
     *,
     resume: bool = False,
     start_from: Model | None = None,
-) -> Iterator[TrainEvent]:
+) -> Generator[TrainEvent, Request | None, None]:
     """Train all networks; everything is refused before anything is written.
 
     Args:
@@ -84,7 +80,8 @@ def train(
     Yields:
         Started, then a StepDone per step with PreviewReady, Validated, Balanced and
         CheckpointSaved when they are due, and TrainingDone at the end. Closing the
-        iterator saves a checkpoint.
+        iterator saves a checkpoint; so does sending Request.SAVE, answered by
+        CheckpointSaved (of several processes, none listens to requests).
 
     Raises:
         InputError: Volumes, settings or folder cannot be used, or training diverged.
@@ -111,19 +108,28 @@ def train(
     folder.open(config, step)
     folder.log(f"step {step}: {'resumed' if resume else 'started'} on {reason}")
     try:
-        yield Started(step, config.steps, reason, memory)
-        yield from (Warned(remark) for remark in domains.remarks(config))
-        if unsound is not None:
-            yield Warned(unsound)
+        remarks = [*domains.remarks(config), *([unsound] if unsound else [])]
         if session.gan.norm != config.generator.norm:
-            yield Warned(FROZEN)
+            remarks.append(FROZEN)
+        yield from _heard(Started(step, config.steps, reason, memory), session)
+        for remark in remarks:
+            yield from _heard(Warned(remark), session)
         if config.balance.enabled and step == 0:
             session.save()  # the first state to go back to
-        yield from session.run()
+        for event in session.run():
+            yield from _heard(event, session)
     finally:
         session.close()
     if not session.stopped:
         yield TrainingDone(session.gan.steps_done, folder.model_path)
+
+
+def _heard(
+    event: TrainEvent, session: Session
+) -> Generator[TrainEvent, Request | None, None]:
+    """An event, and what the caller asks for when it has got it."""
+    while (yield event) is Request.SAVE and parallel.world() == 1:
+        event = session.checkpoint()
 
 
 def _begin(session: Session, start_from: Model | None) -> None:

@@ -27,7 +27,7 @@ from napari_cyclegan3d.io.dataset_json import Part, read_entries
 from napari_cyclegan3d.io.partition import overlaps, split
 from napari_cyclegan3d.io.trees import is_image, open_files, open_folder, open_one
 
-__all__ = ["open_domain", "open_volume", "overlaps", "split"]
+__all__ = ["open_domain", "open_volume", "overlaps", "split", "split_region"]
 
 _REGION = re.compile(r"(?P<base>.+)\[(?P<region>[\d,\s-]*:[\d:,\s-]*)\]$")
 _RANGE = re.compile(r"(-?\d+)?:(-?\d+)?")
@@ -43,7 +43,7 @@ def open_volume(text: str) -> Volume:
         InputError: The file or the region cannot be used.
     """
     with _in_sentences():
-        base, region = _region(text)
+        base, region = split_region(text)
         return _cropped(_open_file(base), region, text)
 
 
@@ -82,7 +82,7 @@ def _is_list(text: str) -> bool:
 def _open_text(text: str, part: Part) -> list[Volume]:
     if _is_list(text) and Path(text).is_file():
         return _open_list(Path(text), part)
-    base, region = _region(text)
+    base, region = split_region(text)
     if Path(base).is_dir():
         volumes = open_folder(Path(base))
     elif glob.has_magic(base) and not Path(base).exists():
@@ -125,8 +125,12 @@ def _matches(pattern: str) -> list[Path]:
     return files or folders
 
 
-def _region(text: str) -> tuple[str, Region]:
-    """A text without its region, and the region (everything, if it has none)."""
+def split_region(text: str) -> tuple[str, Region]:
+    """A text without its region, and the region (everything, if it has none).
+
+    Raises:
+        InputError: The text is empty, or its region has not three ranges.
+    """
     if not text:  # as a path it would be the current folder
         raise InputError("'': an empty name is no volume; give a file or a folder")
     match = _REGION.match(text)

@@ -56,8 +56,8 @@ def write_history(run: Path) -> Path:
     return path
 
 
-def read_curves(table: Path) -> dict[str, NDArray[np.float64]]:
-    """The columns of a CSV file of numbers, as at most 400 running means.
+def read_curves(table: Path, points: int = POINTS) -> dict[str, NDArray[np.float64]]:
+    """The columns of a CSV file of numbers, as at most so many running means.
 
     Memory does not grow with the file. A missing or empty file has no curves.
     """
@@ -65,7 +65,7 @@ def read_curves(table: Path) -> dict[str, NDArray[np.float64]]:
         return {}
     with table.open(encoding="utf-8") as file:
         rows = sum(1 for _ in file) - 1
-    size = max(1, math.ceil(rows / POINTS))
+    size = max(1, math.ceil(rows / points))
     with table.open(newline="", encoding="utf-8") as file:
         # a last row that is not yet written to its end is none
         reader = csv.reader(line for line in file if line.endswith("\n"))

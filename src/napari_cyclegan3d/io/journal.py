@@ -1,4 +1,4 @@
-"""What a training leaves to look at: pictures, an animation, curves for TensorBoard."""
+"""What a training leaves beside its states: pictures, previews, curves, origins."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -12,10 +12,14 @@ from napari_cyclegan3d.engine import events
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.io.origins import write_sources
 from napari_cyclegan3d.io.pictures import draw_grid, preview_rows, write_preview
+from napari_cyclegan3d.io.previews import drop_previews, save_preview
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+    from napari_cyclegan3d.engine.sources import Domains
 
 MOST_FRAMES = 100
 FRAME_MILLISECONDS = 200
@@ -24,27 +28,31 @@ GROWTH = 1.25
 
 
 class Journal:
-    """Writes pictures and curves of a training from its events.
+    """Writes what there is to see of a training from its events.
 
-    Previews go to previews/ and the curves to history.png; the animation, if asked
-    for, to previews/training.gif and the events for TensorBoard to tensorboard/. A
-    training that is resumed goes on in the same files.
+    Previews go to previews/, as pictures and as volumes, the curves to history.png,
+    where the volumes came from to sources.yaml; the animation, if asked for, to
+    previews/training.gif and the events for TensorBoard to tensorboard/. A training
+    that is resumed goes on in the same files.
 
     Args:
         run: Folder of the run; made by the training.
         config: What is wanted beside the previews.
+        domains: What is trained on, to be written down; None: it is not.
 
     Raises:
         InputError: A package for it is missing.
     """
 
-    def __init__(self, run: Path, config: RecordConfig) -> None:
+    def __init__(
+        self, run: Path, config: RecordConfig, domains: "Domains | None" = None
+    ) -> None:
         if config.tensorboard and find_spec("tensorboard") is None:
             raise InputError(
                 "record.tensorboard true: the package tensorboard is missing; install "
                 "it with pip install tensorboard, or switch it off"
             )
-        self._run, self._config = run, config
+        self._run, self._config, self._domains = run, config, domains
         self._scalars = Scalars(run) if config.tensorboard else None
         self._step = self._drawn_step = 0
         self._frames = self._drawn_frames = 0
@@ -56,6 +64,10 @@ class Journal:
             InputError: A file could not be written.
         """
         match event:
+            case events.Started():
+                self._begin(event.step)
+            case events.Balanced():  # it may have gone back
+                drop_previews(self._run, event.step)
             case events.StepDone():
                 self._step = event.step
             case events.PreviewReady():
@@ -80,9 +92,15 @@ class Journal:
         if self._step != self._drawn_step:
             self._draw_history()
 
+    def _begin(self, step: int) -> None:
+        drop_previews(self._run, step)
+        if self._domains is not None:
+            write_sources(self._run, self._domains)
+
     def _preview(self, event: events.PreviewReady) -> None:
         animated = self._config.animation
         write_preview(self._run, event.step, event.images, histograms=animated)
+        save_preview(self._run, event.step, event.images)
         if animated:
             self._frames += 1
             if self._frames >= GROWTH * self._drawn_frames:

@@ -74,7 +74,7 @@ def overlaps(train: Sequence[Volume], validate: Sequence[Volume]) -> list[str]:
     digests: dict[int, str | None] = {}
     for held_out in validate:
         for seen in train:
-            if _shares_file(held_out, seen):
+            if shares_file(held_out, seen):
                 reason = f"both read the same part of {_files(seen)[0]}"
             elif _same_content(held_out, seen, digests):
                 reason = "they hold the same voxels"
@@ -116,7 +116,8 @@ def _files(volume: Volume) -> tuple[str, ...]:
     return files
 
 
-def _shares_file(one: Volume, other: Volume) -> bool:
+def shares_file(one: Volume, other: Volume) -> bool:
+    """Whether two volumes have voxels at the same place of the same file."""
     if "files" not in one.metadata or not set(_files(one)) & set(_files(other)):
         return False
     if one.metadata.get("dataset") != other.metadata.get("dataset"):

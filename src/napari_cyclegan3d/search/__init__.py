@@ -49,7 +49,8 @@ __all__ = [
 VALIDATIONS = 5
 # settings that change no score of a trial
 UNSCORED = {
-    "steps", "device", "preview_every", "checkpoint_every", "keep", "record",
+    "steps", "device", "preview_every", "preview_a", "preview_b", "checkpoint_every",
+    "keep", "record",
 }  # fmt: skip
 
 
@@ -236,7 +237,7 @@ class _Search:
         run = self._run(number)
         shutil.rmtree(run, ignore_errors=True)  # of an interrupted trial
         best: float | None = None
-        with closing(train(config, self.domains, run)) as events:  # type: ignore[type-var]
+        with closing(train(config, self.domains, run)) as events:
             for event in events:
                 if isinstance(event, StepDone):
                     yield TrialProgress(number, event.step, event.steps, best)

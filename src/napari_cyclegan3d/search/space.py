@@ -21,7 +21,7 @@ Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
 # with other values of these, scores would be of other patches, or of other units
 FIXED = {
     "method", "dims", "slice_axis", "scale", "patch", "steps", "seed", "device",
-    "precision", "preview_every", "checkpoint_every", "keep",
+    "precision", "preview_every", "preview_a", "preview_b", "checkpoint_every", "keep",
     "intensity", "sampling.pairs", "degrade", "validation", "record",
 }  # fmt: skip
 # after the search of MRI_T1_T2_CycleGAN, about the defaults of this package
