@@ -1,10 +1,19 @@
 """Curves as they are drawn."""
 
+import csv
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QApplication
 
-from napari_cyclegan3d.gui.curves import Curves, TrainingCurves, accuracies
+from napari_cyclegan3d.gui.curves import Curves
+from napari_cyclegan3d.gui.training_curves import TrainingCurves, accuracies
 
 
 @pytest.fixture
@@ -107,3 +116,161 @@ def test_every_curve_is_named_in_a_colour_of_its_own(curves: TrainingCurves) -> 
     assert all(name.replace("_", "&nbsp;") in shown for name in terms)
     curves.clear()
     assert curves.losses.names.text() == ""
+
+
+def seen(curves: TrainingCurves, qtbot: QtBot) -> None:
+    with qtbot.waitExposed(curves):
+        curves.show()
+    for step in range(1, 101):
+        curves.add_terms(step, {"cycle_a": 1.0 + step % 2, "judge_a": 9.0})
+    curves.losses.redraw()
+    QApplication.processEvents()
+
+
+def test_what_is_added_is_drawn_while_it_is_seen_and_not_before(
+    curves: TrainingCurves, qtbot: QtBot
+) -> None:
+    curves.add_terms(1, {"cycle_a": 1.0})
+    qtbot.wait(600)
+    assert not curves.losses.plot.listDataItems()
+    curves.show()
+    qtbot.waitUntil(lambda: len(curves.losses.plot.listDataItems()) == 1)
+
+
+def test_a_curve_is_hidden_and_shown_by_its_name(
+    curves: TrainingCurves, qtbot: QtBot
+) -> None:
+    seen(curves, qtbot)
+
+    def lines() -> dict[str, bool]:
+        return {o.name(): o.isVisible() for o in curves.losses.plot.listDataItems()}
+
+    curves.losses.names.linkActivated.emit("judge_a")
+    assert lines() == {"cycle_a": True, "judge_a": False}
+    assert "line-through" in curves.losses.names.text()
+    QApplication.processEvents()
+    assert curves.losses.plot.viewRange()[1][1] < 3
+    curves.losses.names.linkActivated.emit("judge_a")
+    assert lines() == {"cycle_a": True, "judge_a": True}
+    assert "line-through" not in curves.losses.names.text()
+
+
+def test_what_the_user_looks_at_stays_until_a_key_or_double_click_shows_all(
+    curves: TrainingCurves, qtbot: QtBot
+) -> None:
+    seen(curves, qtbot)
+    plot = curves.losses.plot
+    for show_all in (
+        lambda: qtbot.keyClick(plot, Qt.Key.Key_A),
+        lambda: (
+            qtbot.mouseDClick(plot.viewport(), Qt.MouseButton.LeftButton),
+            qtbot.mouseRelease(plot.viewport(), Qt.MouseButton.LeftButton),
+        ),
+    ):
+        plot.setXRange(20, 30, padding=0)
+        curves.add_terms(500, {"cycle_a": 1.0})
+        curves.losses.redraw()
+        QApplication.processEvents()
+        assert plot.viewRange()[0] == [20, 30]
+        plot.setFocus()
+        show_all()
+        curves.losses.redraw()
+        QApplication.processEvents()
+        assert plot.viewRange()[0][1] > 490
+
+
+def test_the_keyboard_zooms_and_moves(curves: TrainingCurves, qtbot: QtBot) -> None:
+    seen(curves, qtbot)
+    plot = curves.losses.plot
+    plot.setXRange(20, 40, padding=0)
+    plot.setFocus()
+    qtbot.keyClick(plot, Qt.Key.Key_Plus)
+    assert plot.viewRange()[0] == pytest.approx([22, 38])
+    qtbot.keyClick(plot, Qt.Key.Key_Right)
+    assert plot.viewRange()[0] == pytest.approx([23.6, 39.6])
+    qtbot.keyClick(plot, Qt.Key.Key_Minus)
+    assert plot.viewRange()[0] == pytest.approx([21.6, 41.6])
+
+
+def test_orders_of_magnitude_leave_out_what_is_not_above_zero(
+    curves: TrainingCurves,
+) -> None:
+    curves.logarithmic.setChecked(True)
+    curves.smoothing.setValue(0)
+    for step, value in enumerate((100.0, 0.0, -1.0, 1.0), 1):
+        curves.add_terms(step, {"cycle_a": value})
+    curves.losses.redraw()
+    (line,) = curves.losses.plot.listDataItems()
+    values = line.getData()[1]
+    assert values[[0, 3]].tolist() == [2, 0]
+    assert not np.isfinite(values[[1, 2]]).any()
+
+
+def test_smoothing_and_orders_of_magnitude_are_remembered(
+    curves: TrainingCurves, qtbot: QtBot
+) -> None:
+    curves.smoothing.setValue(0)
+    curves.logarithmic.setChecked(True)
+    again = TrainingCurves()
+    qtbot.addWidget(again)
+    assert again.smoothing.value() == 0
+    assert again.logarithmic.isChecked()
+    for step, value in ((1, 4.0), (2, 16.0)):
+        again.add_terms(step, {"cycle_a": value})
+    again.logarithmic.setChecked(False)
+    assert drawn(again.losses) == {"cycle_a": [(1, 4), (2, 16)]}
+
+
+def test_a_picture_has_the_size_of_print_and_is_not_empty(
+    curves: TrainingCurves, qtbot: QtBot, tmp_path: Path
+) -> None:
+    seen(curves, qtbot)
+    curves.write_picture(tmp_path / "curves.png")
+    picture = QImage(str(tmp_path / "curves.png"))
+    assert picture.width() == 3 * curves.losses.width()
+    colours = {
+        picture.pixelColor(x, y).name()
+        for x in range(0, picture.width(), 4)
+        for y in range(0, picture.height(), 4)
+    }
+    assert "#4c9be8" in colours
+
+
+def test_values_are_exported_as_measured_not_as_smoothed(
+    qtbot: QtBot, at_once: Any, tmp_path: Path
+) -> None:
+    curves = TrainingCurves(executor=at_once)
+    qtbot.addWidget(curves)
+    for step, value in ((1, 4.0), (2, 16.0)):
+        curves.add_terms(step, {"cycle_a": value})
+    curves.write_values(tmp_path / "curves.csv")
+    with (tmp_path / "curves.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["step", "cycle_a"],
+            ["1", "4.0"],
+            ["2", "16.0"],
+        ]
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    qtbot: QtBot, at_once: Any, tmp_path: Path
+) -> None:
+    curves = TrainingCurves(executor=at_once)
+    qtbot.addWidget(curves)
+    for write in (curves.write_values, curves.write_picture):
+        notification_manager.records.clear()
+        write(tmp_path / "none" / "curves")
+        (told,) = notification_manager.records
+        assert str(tmp_path / "none" / "curves") in told.message
+
+
+def test_earlier_sessions_are_sorted_like_this_one(curves: TrainingCurves) -> None:
+    steps = np.arange(1.0, 4)
+    half = np.full(3, 0.5)
+    terms = {"cycle_a": steps, "real_a_seen_real": half, "fake_a_seen_real": half}
+    curves.put_before(steps, {**terms, "contrast_a": half})
+    assert drawn(curves.losses).keys() == {"cycle_a"}
+    assert drawn(curves.shares) == {
+        "accuracy_a": [(1, 0.5), (2, 0.5), (3, 0.5)],
+        "contrast_a": [(1, 0.5), (2, 0.5), (3, 0.5)],
+    }
