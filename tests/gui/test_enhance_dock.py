@@ -47,7 +47,7 @@ def lone(qtbot: QtBot, upright: Volume) -> EnhanceDock:
     qtbot.addWidget(dock)
     dock.form.set_value(CPU)
     data, attributes, _ = to_layer_data(upright)
-    dock.layer_choice.choices = [Image(data, **attributes)]
+    dock.source.layer_choice.choices = [Image(data, **attributes)]
     return dock
 
 
@@ -56,17 +56,24 @@ def click(qtbot: QtBot, button: QPushButton) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def select(qtbot: QtBot, dock: EnhanceDock, model: Path) -> None:
+    dock.select_model(model)
+    qtbot.waitUntil(lambda: not dock.model.is_reading, timeout=PATIENCE)
+
+
 def wait_until_idle(qtbot: QtBot, dock: EnhanceDock) -> None:
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not dock.is_busy, timeout=PATIENCE)
     assert dock.enhance_button.isEnabled()
     assert not dock.cancel_button.isEnabled()
 
 
-def choose_hours_of_work(viewer: Any, dock: EnhanceDock, model: Path) -> None:
+def choose_hours_of_work(
+    viewer: Any, dock: EnhanceDock, model: Path, qtbot: QtBot
+) -> None:
     large = np.random.default_rng(3).normal(size=(160, 160, 160)).astype(np.float32)
     viewer.add_image(large, name="large")
-    dock.layer_choice.value = viewer.layers["large"]
-    dock.model_file.value = model
+    dock.source.layer_choice.value = viewer.layers["large"]
+    select(qtbot, dock, model)
     dock.form.set_value(CPU.model_copy(update={"tile": (4, 4, 4)}))
 
 
@@ -92,7 +99,7 @@ def test_the_result_is_the_engines_and_lies_exactly_over_the_source(
     model: Path = request.getfixturevalue(f"model_{scale}x")
     config = CPU.model_copy(update={"tile": (8, 12, 16)})
     dock.form.set_value(config)
-    dock.model_file.value = model
+    select(qtbot, dock, model)
     with qtbot.capture_exceptions() as uncaught:
         click(qtbot, dock.enhance_button)
         assert not dock.form.isEnabled()
@@ -119,7 +126,7 @@ def test_the_other_direction_reduces_by_the_scale(
 ) -> None:
     viewer, dock = opened
     dock.form.set_value(CPU.model_copy(update={"direction": "b_to_a"}))
-    dock.model_file.value = model_2x
+    select(qtbot, dock, model_2x)
     click(qtbot, dock.enhance_button)
     wait_until_idle(qtbot, dock)
     source, result = viewer.layers
@@ -131,7 +138,7 @@ def test_a_model_that_only_enlarges_has_no_way_back_and_that_is_told(
     opened: Opened, model_srgan: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.model_file.value = model_srgan
+    select(qtbot, dock, model_srgan)
     assert "A: made from B (2 × 2 × 2 micrometer)" in shown_text(dock)
     dock.form.set_value(CPU.model_copy(update={"direction": "b_to_a"}))
     click(qtbot, dock.enhance_button)
@@ -150,7 +157,7 @@ def test_a_model_of_slices_runs_across_the_axis_that_is_chosen(
     slices: str, opened: Opened, model_2d: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.model_file.value = model_2d
+    select(qtbot, dock, model_2d)
     assert "2D" in shown_text(dock)
     config = CPU.model_copy(update={"slices": slices})
     dock.form.set_value(config)
@@ -168,7 +175,7 @@ def test_a_turned_and_moved_layer_is_covered_by_its_result(
     turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
     source = viewer.layers[0]
     source.rotate, source.translate, source.shear = turn, (5, -7, 3), (0.1, 0, 0.2)
-    dock.model_file.value = model_2x
+    select(qtbot, dock, model_2x)
     click(qtbot, dock.enhance_button)
     wait_until_idle(qtbot, dock)
     assert np.allclose(box(viewer.layers[1]), box(source))
@@ -180,8 +187,8 @@ def test_the_result_of_an_oblique_scan_is_saved_where_the_scan_lies(
     viewer, dock = opened
     io.write(oblique, tmp_path / "head.nii")
     (source,) = viewer.open(tmp_path / "head.nii", plugin=PLUGIN)
-    dock.layer_choice.value = source
-    dock.model_file.value = model_2x
+    dock.source.layer_choice.value = source
+    select(qtbot, dock, model_2x)
     click(qtbot, dock.enhance_button)
     wait_until_idle(qtbot, dock)
     result = viewer.layers["head enhanced"]
@@ -196,7 +203,7 @@ def test_cancel_adds_no_layer_and_leaves_the_viewer_as_it_was(
     opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    choose_hours_of_work(viewer, dock, model_1x)
+    choose_hours_of_work(viewer, dock, model_1x, qtbot)
     before = list(viewer.layers), viewer.layers.selection.active, viewer.dims.point
     click(qtbot, dock.enhance_button)
     qtbot.waitUntil(lambda: dock.progress.value() >= 2, timeout=PATIENCE)
@@ -206,18 +213,61 @@ def test_cancel_adds_no_layer_and_leaves_the_viewer_as_it_was(
     after = list(viewer.layers), viewer.layers.selection.active, viewer.dims.point
     assert after == before
     # and the next one works
-    dock.layer_choice.value = viewer.layers["fast scan"]
+    dock.source.layer_choice.value = viewer.layers["fast scan"]
     dock.form.set_value(CPU)
     click(qtbot, dock.enhance_button)
     wait_until_idle(qtbot, dock)
     assert len(viewer.layers) == 3
 
 
+def growing(qtbot: QtBot, viewer: Any) -> Any:
+    """The layer of the result, once some of it is computed."""
+    qtbot.waitUntil(lambda: "large enhanced" in viewer.layers, timeout=PATIENCE)
+    return viewer.layers["large enhanced"]
+
+
+def test_a_result_can_be_watched_and_the_contrast_one_sets_stays(
+    opened: Opened, model_1x: Path, qtbot: QtBot
+) -> None:
+    viewer, dock = opened
+    choose_hours_of_work(viewer, dock, model_1x, qtbot)
+    before = list(viewer.layers.selection), viewer.dims.point
+    click(qtbot, dock.enhance_button)
+    layer = growing(qtbot, viewer)
+    assert np.isnan(layer.data).any()
+    known = int(np.isfinite(layer.data).sum())
+    assert known > 0
+    low, high = np.nanpercentile(layer.data, (2, 98))
+    assert layer.contrast_limits[0] <= low < high <= layer.contrast_limits[1]
+    layer.contrast_limits = (-5, 5)
+    qtbot.waitUntil(
+        lambda: int(np.isfinite(layer.data).sum()) > 2 * known, timeout=PATIENCE
+    )
+    qtbot.wait(600)  # it has been drawn again by now
+    assert tuple(layer.contrast_limits) == (-5, 5)
+    assert (list(viewer.layers.selection), viewer.dims.point) == before
+    qtbot.keyClick(dock, Qt.Key.Key_Escape)
+    wait_until_idle(qtbot, dock)
+    assert "large enhanced" not in viewer.layers
+
+
+def test_who_takes_a_growing_layer_away_ends_the_work(
+    opened: Opened, model_1x: Path, qtbot: QtBot
+) -> None:
+    viewer, dock = opened
+    choose_hours_of_work(viewer, dock, model_1x, qtbot)
+    click(qtbot, dock.enhance_button)
+    viewer.layers.remove(growing(qtbot, viewer))
+    wait_until_idle(qtbot, dock)
+    assert dock.status.text() == "Cancelled; nothing was changed."
+    assert [layer.name for layer in viewer.layers] == ["fast scan", "large"]
+
+
 def test_cancel_after_the_last_tile_adds_no_layer_either(
     opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.model_file.value = model_1x
+    select(qtbot, dock, model_1x)
     click(qtbot, dock.enhance_button)
     # the result waits for the window
     assert QThreadPool.globalInstance().waitForDone(PATIENCE)
@@ -230,7 +280,7 @@ def test_a_source_that_is_removed_meanwhile_does_no_harm(
     opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.model_file.value = model_1x
+    select(qtbot, dock, model_1x)
     dock.form.set_value(CPU.model_copy(update={"tile": (4, 4, 4)}))
     with qtbot.capture_exceptions() as uncaught:
         click(qtbot, dock.enhance_button)
@@ -267,33 +317,34 @@ def test_a_bad_model_file_is_refused_in_a_sentence_and_not_used(
     tmp_path: Path,
 ) -> None:
     path, reason = make(tmp_path)
-    lone.model_file.value = model_1x
+    select(qtbot, lone, model_1x)
     with qtbot.capture_exceptions() as uncaught:
-        lone.model_file.value = path
+        select(qtbot, lone, path)
         assert reason in lone.status.text()
         assert "\n" not in lone.status.text()
         # the model before it is not used in its place
         click(qtbot, lone.enhance_button)
     assert not uncaught
     assert lone.status.text() == "Choose a model file first."
-    assert lone.worker is None
+    assert not lone.is_busy
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (np.zeros((9, 9)), "has 2 axes"),
-        (np.zeros((2, 9, 9, 9)), "has 4 axes"),
+        (np.zeros((2, 3, 9, 9, 9)), "has 5 axes"),
+        (np.zeros((40, 40, 3), np.uint8), "a colour image"),
         (np.zeros((1, 9, 9)), "single slice"),
         (np.full((9, 9, 9), 7), "every voxel is 7"),
     ],
-    ids=["2D", "4D", "one slice", "constant"],
+    ids=["2D", "5D", "colours", "one slice", "constant"],
 )
 def test_a_layer_that_cannot_be_enhanced_is_refused_in_a_sentence(
     data: np.ndarray, reason: str, lone: EnhanceDock, model_1x: Path, qtbot: QtBot
 ) -> None:
-    lone.layer_choice.choices = [Image(data, name="odd")]
-    lone.model_file.value = model_1x
+    lone.source.layer_choice.choices = [Image(data, name="odd")]
+    select(qtbot, lone, model_1x)
     with qtbot.capture_exceptions() as uncaught:
         click(qtbot, lone.enhance_button)
         qtbot.waitUntil(lambda: reason in lone.status.text(), timeout=PATIENCE)
@@ -306,23 +357,23 @@ def test_a_layer_that_cannot_be_enhanced_is_refused_in_a_sentence(
 def test_without_a_layer_there_is_a_sentence(
     lone: EnhanceDock, model_1x: Path, qtbot: QtBot
 ) -> None:
-    lone.layer_choice.choices = []
-    lone.model_file.value = model_1x
+    lone.source.layer_choice.choices = []
+    select(qtbot, lone, model_1x)
     click(qtbot, lone.enhance_button)
     assert lone.status.text() == "Open a volume and choose its layer first."
 
 
 def shown_text(dock: EnhanceDock) -> str:
     document = QTextDocument()
-    document.setHtml(dock.card.text())
+    document.setHtml(dock.model.card.text.text())
     return document.toPlainText()
 
 
 def test_the_card_tells_what_a_model_was_trained_on_letter_by_letter(
-    opened: Opened, model_2x: Path
+    opened: Opened, model_2x: Path, qtbot: QtBot
 ) -> None:
     _, dock = opened
-    dock.model_file.value = model_2x
+    select(qtbot, dock, model_2x)
     text = shown_text(dock)
     assert "A: a<b>.tif (2 × 1 × 1.5 micrometer)" in text
     assert "B: a<b>.tif (1 × 0.5 × 0.75 micrometer)" in text
@@ -330,15 +381,15 @@ def test_the_card_tells_what_a_model_was_trained_on_letter_by_letter(
 
 
 def test_the_card_warns_of_voxels_of_another_size_than_those_trained_on(
-    opened: Opened, upright: Volume, model_1x: Path
+    opened: Opened, upright: Volume, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.model_file.value = model_1x
+    select(qtbot, dock, model_1x)
     assert "has not seen" not in shown_text(dock)
     coarse = replace(upright, affine=upright.affine @ np.diag([2, 2, 2, 1]))
     data, attributes, _ = to_layer_data(coarse)
     viewer.add_image(data, **{**attributes, "name": "<coarse>"})
-    dock.layer_choice.value = viewer.layers["<coarse>"]
+    dock.source.layer_choice.value = viewer.layers["<coarse>"]
     assert "<coarse> has voxels of 4 × 2 × 3 micrometer" in shown_text(dock)
 
 
@@ -347,7 +398,7 @@ def test_closing_the_viewer_or_the_dock_ends_the_work(
     what: str, opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    choose_hours_of_work(viewer, dock, model_1x)
+    choose_hours_of_work(viewer, dock, model_1x, qtbot)
     click(qtbot, dock.enhance_button)
     qtbot.waitUntil(lambda: dock.progress.value() >= 2, timeout=PATIENCE)
     with qtbot.capture_exceptions() as uncaught:
@@ -375,7 +426,7 @@ def test_a_result_is_told_by_its_name_in_the_list_of_layers(
     opened: Opened, model_1x: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.model_file.value = model_1x
+    select(qtbot, dock, model_1x)
     for _ in range(2):
         click(qtbot, dock.enhance_button)
         wait_until_idle(qtbot, dock)

@@ -243,3 +243,43 @@ def test_a_large_volume_is_shown_without_being_loaded(
     assert np.array_equal(np.asarray(layer.data[4, 1:3]), DATA[4, 1:3])
     assert source.read == {4}
     assert np.array_equal(to_volume(layer).read(), DATA)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_frame_of_a_series_is_a_volume_where_it_lies_in_space(scale: int) -> None:
+    data = np.stack([DATA, DATA + 1, DATA + 2])
+    place = {"scale": (9, 2, 1, 0.5), "translate": (4, 1, 2, 3)}
+    layer = Image(data, **place, units=("s", "mm", "mm", "mm"))
+    volume = to_volume(layer, 2)
+    assert np.array_equal(volume.read(), DATA + 2)
+    assert np.array_equal(volume.read((slice(1, 3),) * 3), DATA[1:3, 1:3, 1:3] + 2)
+    assert volume.spacing == (2, 1, 0.5)
+    assert volume.origin == (1, 2, 3)
+    assert volume.unit == "millimeter"
+    sides = tuple(side * scale for side in DATA.shape)
+    made = volume.resampled(np.ones(sides, np.float32), scale)
+    frames = np.ones((2, *sides), np.float32)
+    _, attributes, _ = result_layer_data(
+        layer, made, Fraction(scale), (1, 0, 0, 0), frames
+    )
+    corners = outer_corners(Image(frames, **attributes))
+    part = Image(data[1:], **place | {"translate": (13, 1, 2, 3)})
+    assert np.allclose(corners, outer_corners(part))
+
+
+def test_a_frame_that_a_series_has_not_is_refused() -> None:
+    layer = Image(np.zeros((3, 4, 4, 4)), name="series")
+    with pytest.raises(InputError, match="frames 0 to 2, and no frame 3"):
+        to_volume(layer, 3)
+
+
+def test_a_part_of_a_result_lies_over_its_part_of_the_source() -> None:
+    layer = Image(DATA, **PLACES["all at once"])
+    volume = to_volume(layer).crop((slice(2, 5), slice(1, 7), slice(3, 8)))
+    made = volume.resampled(np.ones((6, 12, 10), np.float32), 2)
+    data, attributes, _ = result_layer_data(layer, made, Fraction(2), (2, 1, 3))
+    shown = Image(data, **attributes)
+    ends = np.array([(1.5, 0.5, 2.5), (4.5, 6.5, 7.5)])
+    expected = [layer.data_to_world(one) for one in ends]
+    corners = outer_corners(shown)
+    assert np.allclose([corners[0], corners[-1]], expected)

@@ -5,7 +5,8 @@ shown on the nearest upright grid. The true affine waits in the layer's metadata
 comes back when the layer becomes a volume again.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,42 +16,65 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.io.origins import without_origin
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
 LayerData = tuple[Any, dict[str, Any], str]
 METADATA_KEY = "napari-cyclegan3d"
+SOURCE_KEY = "napari-cyclegan3d-source"
 # larger volumes stay on disk and are read slice by slice
 EAGER_BYTES = 2**30
 
 
-def to_layer_data(volume: Volume) -> LayerData:
-    """The volume as a napari layer tuple, upright, with units and axis labels."""
+def to_layer_data(volume: Volume, *, lazy: bool = False) -> LayerData:
+    """The volume as a napari layer tuple, upright, with units and axis labels.
+
+    Args:
+        volume: The volume; voxels that are in memory already are not copied.
+        lazy: Leave a volume of any size where it is and read it slice by slice.
+    """
     place = {"scale": volume.spacing, "translate": volume.origin}
     kwargs = {
         **place,
-        "name": _stem(volume.name),
+        "name": stem(volume.name),
         "rgb": False,  # napari takes three or four columns for colours
         "units": (volume.unit,) * 3,
         "axis_labels": volume.axis_labels,
         "metadata": _remembered(volume, Affine(**place).affine_matrix),
     }
-    return _for_display(volume), kwargs, "image"
+    return for_display(volume, lazy=lazy), kwargs, "image"
 
 
-def to_volume(layer: "Image") -> Volume:
+def is_series(layer: "Image") -> bool:
+    """Whether a layer has frames, (t, z, y, x), instead of one volume."""
+    return not getattr(layer, "rgb", False) and finest(layer).ndim == 4
+
+
+def finest(layer: "Image") -> Any:
+    """The voxels of a layer, of a pyramid those of full size; nothing is loaded."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def to_volume(layer: "Image", frame: int | None = None) -> Volume:
     """The volume that a layer shows; nothing is loaded.
 
+    Args:
+        layer: A layer with the axes z, y, x.
+        frame: Which volume of a series (t, z, y, x).
+
     Raises:
-        InputError: The layer is no single-channel 3D image.
+        InputError: The layer is no single-channel 3D image, or has no such frame.
     """
     if getattr(layer, "rgb", False):
         raise InputError(
             f"{layer.name}: a colour image; split it into channels and use one of them"
         )
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = finest(layer)
+    if frame is not None and data.ndim == 4:
+        return _frame(layer, data, frame)
     if data.ndim != 3:
         raise InputError(
             f"{layer.name}: shape {tuple(data.shape)} has {data.ndim} axes; use a 3D "
@@ -66,28 +90,31 @@ def to_volume(layer: "Image") -> Volume:
             layer.name,
             known.metadata,
         )
-    units = {str(unit) for unit in layer.units}
     z, y, x = layer.axis_labels
-    return Volume(
-        data,
-        _transform(layer),
-        units.pop() if len(units) == 1 else "pixel",
-        (z, y, x),
-        layer.name,
-    )
+    return Volume(data, _transform(layer), _unit(layer), (z, y, x), layer.name)
 
 
-def result_layer_data(layer: "Image", result: Volume, scale: Fraction) -> LayerData:
+def result_layer_data(
+    layer: "Image",
+    result: Volume,
+    scale: Fraction,
+    start: Sequence[int] | None = None,
+    data: Any = None,
+) -> LayerData:
     """A result as a layer that lies exactly over the layer it was computed from.
 
     Args:
         layer: The source.
-        result: The translated volume.
+        result: The translated volume; of a series, that of any frame.
         scale: Its size over the source's size.
+        start: The source's voxel where the result begins, one number for each axis of
+            the layer; by default the first.
+        data: What the layer shows; by default the voxels of `result`.
     """
-    factor = float(scale)
+    axes = layer.ndim
+    factor = np.array([1.0] * (axes - 3) + [float(scale)] * 3)
     # the first voxel's centre, in voxels of the source
-    first = np.full(3, (1 / factor - 1) / 2)
+    first = np.array(start or (0,) * axes) + (1 / factor - 1) / 2
     place = {
         "scale": layer.scale / factor,
         "translate": _own_transform(layer)(first),
@@ -101,14 +128,64 @@ def result_layer_data(layer: "Image", result: Volume, scale: Fraction) -> LayerD
         "affine": layer.affine,
         "units": layer.units,
         "axis_labels": layer.axis_labels,
+        "metadata": {SOURCE_KEY: layer.name},
     }
     if _known_volume(layer) is not None:
         shown = layer.affine.affine_matrix @ Affine(**place).affine_matrix
-        kwargs["metadata"] = _remembered(result, shown)
-    return result.read(), kwargs, "image"
+        kwargs["metadata"] |= _remembered(without_origin(result), shown)
+    return for_display(result) if data is None else data, kwargs, "image"
 
 
-def _stem(name: str) -> str:
+def source_name(layer: "Image") -> str | None:
+    """The name that the layer had which an enhanced layer was computed from."""
+    name = layer.metadata.get(SOURCE_KEY)
+    return None if name is None else str(name)
+
+
+def _frame(layer: "Image", data: Any, frame: int) -> Volume:
+    """One volume of a series, where it lies in space."""
+    if not 0 <= frame < len(data):
+        raise InputError(
+            f"{layer.name}: has frames 0 to {len(data) - 1}, and no frame {frame}; "
+            "correct the range"
+        )
+    z, y, x = layer.axis_labels[1:]
+    return Volume(
+        _Frame(data, frame),
+        _transform(layer)[1:, 1:],
+        _unit(layer),
+        (z, y, x),
+        f"{layer.name} frame {frame}",
+    )
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One volume of an array (t, z, y, x), without reading it."""
+
+    series: Any
+    number: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.series.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        kind: np.dtype[Any] = np.dtype(self.series.dtype)
+        return kind
+
+    def __getitem__(self, region: Region) -> Any:
+        return self.series[(self.number, *region)]
+
+
+def _unit(layer: "Image") -> str:
+    """The unit of the three axes of space, if they share one."""
+    units = {str(unit) for unit in layer.units[-3:]}
+    return units.pop() if len(units) == 1 else "pixel"
+
+
+def stem(name: str) -> str:
     """A file's name without its suffix, as napari names layers."""
     longest_first = sorted(io.READABLE_SUFFIXES, key=len, reverse=True)
     return next(
@@ -163,8 +240,17 @@ def _without_voxels(volume: Volume) -> Volume:
     )
 
 
-def _for_display(volume: Volume) -> Any:
-    if np.prod(volume.shape) * volume.dtype.itemsize <= EAGER_BYTES:
+def for_display(volume: Volume, *, lazy: bool = False) -> Any:
+    """What a layer shows of a volume: voxels in memory, or slices that are read.
+
+    Args:
+        volume: The volume.
+        lazy: Leave it where it is, whatever its size.
+    """
+    if isinstance(volume.array, np.ndarray):
+        return volume.array
+    size = np.prod(volume.shape) * volume.dtype.itemsize
+    if size <= EAGER_BYTES and not lazy:
         return volume.read()
     import dask.array
 
