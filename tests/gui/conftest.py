@@ -1,7 +1,10 @@
+import gc
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,21 +44,99 @@ def pytest_pycollect_makemodule(
     return _Skipped.from_parent(parent, path=module_path)
 
 
+# pools that zarr and dask keep as long as the process; ours have other names
+LIBRARIES = ("zarr_io", "asyncio_", "ThreadPoolExecutor-")
+
+
 @pytest.fixture(autouse=True)
 def _no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: object
 ) -> Iterator[None]:
-    """Runs go to the test's folder, and no worker outlives its test."""
+    """Runs go to the test's folder, nothing is remembered, no worker goes on."""
     from napari.qt.threading import WorkerBase
-    from qtpy.QtCore import QThreadPool
+    from qtpy.QtCore import QSettings, QThreadPool
 
-    from napari_cyclegan3d.gui import train_dock
+    from napari_cyclegan3d.gui import preferences
 
-    monkeypatch.setattr(train_dock, "RUNS_FOLDER", tmp_path / "runs")
+    monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
+    monkeypatch.setattr(
+        preferences.Preferences, "folder", property(lambda _: tmp_path / "runs")
+    )
+    # fresh preferences of the plugin, where napari keeps them (0.9)
+    monkeypatch.setattr("napari.settings._CFG_PATH", str(tmp_path / "napari.yaml"))
+    monkeypatch.setattr("napari.settings._PLUGIN_SETTINGS", {}, raising=False)
+    ini, user = QSettings.Format.IniFormat, QSettings.Scope.UserScope
+    QSettings.setPath(ini, user, str(tmp_path / "settings"))
+    threads = set(threading.enumerate())
     yield
     ended = QThreadPool.globalInstance().waitForDone(20_000)
     WorkerBase.await_workers(60_000)
     assert ended, "a worker was left running"
+    left = _left(tmp_path, threads)
+    if left:  # what only a reference cycle holds is no leak
+        gc.collect()
+        left = _left(tmp_path, threads)
+    assert not left, f"left behind: {left}"
+
+
+def _left(folder: Path, threads: set[threading.Thread]) -> list[str]:
+    """What of ours is still there: widgets, timers, threads and open files."""
+    from qtpy.QtCore import QCoreApplication, QEvent, QTimer
+    from qtpy.QtWidgets import QApplication
+
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
+    ours = [
+        one
+        for one in QApplication.allWidgets()
+        if type(one).__module__.startswith("napari_cyclegan3d")
+    ]
+    timers = [
+        timer for one in ours for timer in one.findChildren(QTimer) if timer.isActive()
+    ]
+    new = [
+        one
+        for one in threading.enumerate()
+        if one not in threads
+        and not isinstance(one, threading._DummyThread)
+        and not one.name.startswith(LIBRARIES)
+    ]
+    files = [
+        path
+        for fd in Path("/proc/self/fd").glob("*")
+        if fd.is_symlink() and (path := fd.readlink()).is_relative_to(folder)
+    ]
+    return [str(one) for one in (*ours, *timers, *new, *files)]
+
+
+class Ended:
+    """An engine that is no longer at work: a `Job`."""
+
+    def pause(self) -> None:
+        raise AssertionError("nothing runs that could be paused")
+
+    resume = quit = pause
+
+    def send(self, value: Any) -> None:
+        raise AssertionError(f"nothing runs that could be told {value}")
+
+
+@pytest.fixture
+def at_once() -> Any:
+    """Runs an engine before it returns: an `Executor`."""
+    from napari_cyclegan3d.gui.worker import failure_of, translated
+
+    def run(events: Any, on_event: Any, on_error: Any, on_finished: Any) -> Ended:
+        try:
+            with closing(translated(events)) as engine:
+                for event in engine:
+                    on_event(event)
+        except Exception as error:  # noqa: BLE001
+            on_error(failure_of(error))
+        on_finished()
+        return Ended()
+
+    return run
 
 
 TINY = {

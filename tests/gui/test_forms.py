@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
+    QLabel,
     QLineEdit,
     QSpinBox,
     QWidget,
@@ -27,11 +27,17 @@ from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.presets import load_preset, preset_names
 from napari_cyclegan3d.engine.settings import Settings, parse
-from napari_cyclegan3d.gui.forms import TITLES, SettingsForm
+from napari_cyclegan3d.gui.forms import MORE, SettingsForm
+from napari_cyclegan3d.gui.labels import LABELS, TITLES, label
 
 MODELS = [TrainConfig, EnhanceConfig]
 FAR = 2**31 - 1
-LABEL = QFormLayout.ItemRole.LabelRole
+# places in the viewer, not numbers in a form
+HIDDEN = ("preview_a", "preview_b")
+HIDDEN_IN: dict[type[Settings], tuple[str, ...]] = {
+    TrainConfig: HIDDEN,
+    EnhanceConfig: (),
+}
 
 
 def limits(info: FieldInfo) -> dict[str, float]:
@@ -100,7 +106,7 @@ def random_values(model: type[Settings], rng: np.random.Generator) -> dict[str, 
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Settings):
             values[name] = random_values(kind, rng)
-        elif name != "patch":
+        elif name != "patch" and name not in HIDDEN:
             values[name] = random_value(name, info, rng)
     return values
 
@@ -130,7 +136,8 @@ def parts(form: SettingsForm) -> Iterator[tuple[QWidget, FieldInfo]]:
     for part in (form, *form.findChildren(SettingsForm)):
         for name, info in part.model.model_fields.items():
             kind = info.annotation
-            if not (isinstance(kind, type) and issubclass(kind, Settings)):
+            section = isinstance(kind, type) and issubclass(kind, Settings)
+            if not section and name not in HIDDEN:
                 direct = Qt.FindChildOption.FindDirectChildrenOnly
                 widget = part.findChild(QWidget, name, direct)
                 assert widget is not None, name
@@ -144,7 +151,7 @@ def boxes(widget: QWidget, kind: type[QWidget]) -> list[Any]:
 
 @pytest.fixture(params=MODELS, ids=lambda model: model.__name__)
 def form(request: pytest.FixtureRequest, qtbot: QtBot) -> SettingsForm:
-    form = SettingsForm(request.param)
+    form = SettingsForm(request.param, hidden=HIDDEN_IN[request.param])
     qtbot.addWidget(form)
     return form
 
@@ -378,8 +385,8 @@ def edit_parts(row: QWidget, value: Any) -> None:
 
 def leaves(settings: Settings) -> Iterator[Any]:
     """The value of each setting, in the order of `parts`."""
-    for _, value in settings:
-        if not isinstance(value, Settings):
+    for name, value in settings:
+        if not isinstance(value, Settings) and name not in HIDDEN:
             yield value
     for _, value in settings:
         if isinstance(value, Settings):
@@ -418,11 +425,66 @@ def test_what_is_automatic_shows_no_earlier_value(qtbot: QtBot) -> None:
     assert [box.value() for box in row.findChildren(QSpinBox)] == [0, 0, 0]
 
 
-def test_a_label_explains_its_setting_as_its_editor_does(form: SettingsForm) -> None:
-    labels = [
-        form.rows.itemAt(row, LABEL).widget() for row in range(form.rows.rowCount())
+def sections_of(model: type[Settings]) -> list[type[Settings]]:
+    kinds = [info.annotation for info in model.model_fields.values()]
+    inner = [
+        one for one in kinds if isinstance(one, type) and issubclass(one, Settings)
     ]
-    names = [label.text().replace(" ", "_") for label in labels]
-    assert names
-    for label, name in zip(labels, names, strict=True):
-        assert form.model.model_fields[name].description in label.toolTip()
+    return [model, *inner]
+
+
+def test_every_setting_has_a_label_of_its_own_and_every_label_a_setting() -> None:
+    used = set()
+    for model in (*sections_of(TrainConfig), *sections_of(EnhanceConfig)):
+        labels = [label(model, name) for name in model.model_fields]
+        assert len(set(labels)) == len(labels)
+        for name, info in model.model_fields.items():
+            kind = info.annotation
+            if not (isinstance(kind, type) and issubclass(kind, Settings)):
+                key = f"{model.__name__}.{name}"
+                key = key if key in LABELS else name
+                assert key in LABELS or name in HIDDEN
+                used.add(key)
+    assert set(LABELS) <= used
+
+
+def test_a_label_explains_its_setting_as_its_editor_does(form: SettingsForm) -> None:
+    titles = {title.buddy(): title for title in form.findChildren(QLabel)}
+    for widget, info in parts(form):
+        assert titles[widget].toolTip() == widget.toolTip()
+        assert info.description in widget.toolTip()
+        assert widget.accessibleName() == titles[widget].text()
+
+
+def test_what_matters_less_is_folded_and_nothing_is_lost(qtbot: QtBot) -> None:
+    form = SettingsForm(EnhanceConfig, top=("direction", "memory"))
+    qtbot.addWidget(form)
+    fold = form.findChild(QCollapsible)
+    assert fold.text() == MORE
+    assert not fold.isExpanded()
+    for name in EnhanceConfig.model_fields:
+        widget = form.findChild(QWidget, name)
+        assert fold.isAncestorOf(widget) == (name not in ("direction", "memory"))
+    settings = parse(EnhanceConfig, {"overlap": 0.25, "memory": 3.5})
+    form.set_value(settings)
+    assert form.value() == settings
+
+
+def test_what_is_hidden_is_kept_and_cannot_be_edited(qtbot: QtBot) -> None:
+    form = SettingsForm(TrainConfig, hidden=("seed", "keep"))
+    qtbot.addWidget(form)
+    assert form.findChild(QWidget, "seed") is None
+    settings = parse(TrainConfig, {"seed": 7, "keep": 9, "steps": 5})
+    form.set_value(settings)
+    assert form.value() == settings
+
+
+def test_sections_that_were_unfolded_can_be_unfolded_again(qtbot: QtBot) -> None:
+    first, second = (SettingsForm(TrainConfig, top=("steps",)) for _ in range(2))
+    for form in (first, second):
+        qtbot.addWidget(form)
+    assert first.unfolded() == []
+    first.unfold(["more", "loss", "of an older version"])
+    assert first.unfolded() == ["more", "loss"]
+    second.unfold(first.unfolded())
+    assert second.unfolded() == ["more", "loss"]

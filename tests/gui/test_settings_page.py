@@ -93,7 +93,7 @@ def test_the_preset_stands_in_one_column_with_the_settings(page: SettingsPage) -
 
 def test_a_run_shows_its_own_settings_and_no_preset(page: SettingsPage) -> None:
     page.choose(preset_names()[0])
-    page.show_run("run-007", parse(TrainConfig, DEVICE))
+    page.show_settings("As in run-007", parse(TrainConfig, DEVICE))
     assert page.value() == parse(TrainConfig, DEVICE)
     assert page.preset.currentIndex() == -1
     assert page.preset.placeholderText() == "As in run-007"

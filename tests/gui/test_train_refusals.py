@@ -36,12 +36,6 @@ def missing_file(dock: TrainDock) -> str:
     return "nowhere.tif: no such file"
 
 
-def flat_layer(dock: TrainDock) -> str:
-    layer = Image(np.zeros((9, 9)), name="flat")
-    dock.data.domain_a.set_value([layer])
-    return "flat: shape (9, 9) has 2 axes"
-
-
 def contradiction(dock: TrainDock) -> str:
     settings = dock.settings.form.value().model_copy(update={"patch": (13, 12, 12)})
     dock.settings.form.set_value(settings)
@@ -77,7 +71,6 @@ def unwritable_folder(dock: TrainDock) -> str:
     [
         no_volumes,
         missing_file,
-        flat_layer,
         contradiction,
         large_patch,
         missing_device,

@@ -1,7 +1,7 @@
 """Engines in a thread: what they yield, raise and clean up."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
 
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
-from napari_cyclegan3d.gui.worker import EngineWorker, start_engine
+from napari_cyclegan3d.gui.worker import EngineWorker, Failure, start_engine
 
 PATIENCE = 60_000
 
@@ -20,7 +20,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.events: list[Any] = []
-        self.errors: list[str] = []
+        self.errors: list[Failure] = []
         self.finished = 0
         self.off_thread = 0
 
@@ -31,10 +31,10 @@ class Listener:
         self._check()
         self.events.append(event)
 
-    def on_error(self, message: str) -> None:
+    def on_error(self, failure: Failure) -> None:
         self._check()
         assert not self.finished
-        self.errors.append(message)
+        self.errors.append(failure)
 
     def on_finished(self) -> None:
         self._check()
@@ -93,7 +93,9 @@ def test_an_error_is_told_once_and_the_end_too(
         listener.start(engine())
         wait_for_end(qtbot, listener)
     assert len(listener.errors) == 1
-    assert listener.errors[0].endswith(message)
+    assert listener.errors[0].message == message
+    assert listener.errors[0].details.endswith(f"{error}\n")
+    assert "Traceback" in listener.errors[0].details
     assert listener.events == list(range(steps))
     assert not uncaught
     assert cleaned
@@ -141,4 +143,23 @@ def test_an_error_while_the_engine_is_closed_is_told(
     worker.quit()
     wait_for_end(qtbot, listener)
     assert len(listener.errors) == 1
-    assert listener.errors[0].endswith(str(error))
+    assert listener.errors[0].message == str(error)
+
+
+def test_what_is_sent_arrives_with_the_next_question(
+    qtbot: QtBot, listener: Listener
+) -> None:
+    heard = []
+
+    def engine() -> Generator[int, str | None, None]:
+        for number in range(10**9):
+            said = yield number
+            if said is not None:
+                heard.append(said)
+                return
+
+    worker = listener.start(engine())
+    qtbot.waitUntil(lambda: bool(listener.events), timeout=PATIENCE)
+    worker.send("save")
+    wait_for_end(qtbot, listener)
+    assert heard == ["save"]

@@ -8,6 +8,7 @@ from napari.layers import Image
 
 from napari_cyclegan3d import io, samples
 from napari_cyclegan3d.gui.layers import LayerData, to_layer_data, to_volume
+from napari_cyclegan3d.io.trees import open_one
 
 Paths = str | Sequence[str]
 
@@ -19,7 +20,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 
 def read(path: Paths) -> list[LayerData]:
     """Volumes as layers, with voxel size, position and units."""
-    return [to_layer_data(io.read(one)) for one in _listed(path)]
+    return [to_layer_data(open_one(Path(one))) for one in _listed(path)]
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

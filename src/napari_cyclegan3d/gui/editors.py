@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from qtpy.QtCore import QLocale
 from qtpy.QtGui import QValidator, QWheelEvent
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
@@ -28,6 +29,9 @@ from napari_cyclegan3d.engine.settings import limits
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 1e9
 DECIMALS = 10
+# several boxes fit beside a label into a dock; napari's style wants them wider
+NARROW, NARROWER = "min-width: 36px", "min-width: 36px; padding: 1px 4px"
+SHORTEST = 8  # letters of a choice
 NUMBER = re.compile(r"-?\d*\.?\d*([eE][+-]?\d*)?")  # also half-typed
 DEVICES = ("auto", "cpu", "cuda:0", "mps")
 
@@ -81,7 +85,14 @@ class _IntBox(_NoWheel, QSpinBox):
 
 
 class QuietCombo(_NoWheel, QComboBox):
-    """A combo box that the wheel does not change."""
+    """A combo box that the wheel does not change, however narrow the dock is."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumContentsLength(SHORTEST)
+        self.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
 
 
 class _FloatBox(_NoWheel, QDoubleSpinBox):
@@ -116,6 +127,7 @@ def _check_box(_: Mapping[str, float]) -> Editor:
 
 def _int_box(within: Mapping[str, float]) -> Editor:
     box = _IntBox()
+    box.setStyleSheet(NARROW)
     box.setRange(int(within.get("ge", 0)), int(within.get("le", LARGEST_INT)))
     box.setGroupSeparatorShown(False)
     return Editor(box, box.value, box.setValue, _calls(box.valueChanged))
@@ -123,6 +135,7 @@ def _int_box(within: Mapping[str, float]) -> Editor:
 
 def _float_box(within: Mapping[str, float]) -> Editor:
     box = _FloatBox()
+    box.setStyleSheet(NARROW)
     box.setLocale(QLocale.c())  # a point everywhere, as in YAML
     box.setDecimals(DECIMALS)
     box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
@@ -173,9 +186,14 @@ def _list_line() -> Editor:
 
 def _row(editors: list[Editor]) -> Editor:
     row = QWidget()
+    row.setFocusProxy(editors[0].widget)
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
     for editor in editors:
+        if isinstance(editor.widget, QAbstractSpinBox):  # the arrow keys step, too
+            editor.widget.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+            editor.widget.setStyleSheet(NARROWER)
         layout.addWidget(editor.widget)
 
     def set_values(values: tuple[Any, ...]) -> None:

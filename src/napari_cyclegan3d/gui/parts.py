@@ -1,7 +1,7 @@
 """Small pieces that the docks are put together from."""
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QWidget
 from superqt import QCollapsible
 
 
@@ -32,3 +32,12 @@ def folded(title: str, widget: QWidget) -> QCollapsible:
     layout.setSpacing(0)
     fold.addWidget(widget)
     return fold
+
+
+def small_button(text: str, tooltip: str, *, checkable: bool = False) -> QPushButton:
+    """A button no wider than its word, to stand in a row with others."""
+    button = QPushButton(text)
+    button.setStyleSheet("padding: 2px 5px")
+    button.setCheckable(checkable)
+    button.setToolTip(f"<qt>{tooltip}</qt>")
+    return button

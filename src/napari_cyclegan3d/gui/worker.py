@@ -1,14 +1,67 @@
 """An engine's events, computed off the GUI thread and handed over on it."""
 
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an engine ended.
+
+    Attributes:
+        message: One sentence for the user.
+        details: The traceback.
+        error: What was raised.
+    """
+
+    message: str
+    details: str
+    error: Exception
+
+
+class Job(Protocol):
+    """An engine at work; all of these return at once."""
+
+    def pause(self) -> None:
+        """Wait before the next event."""
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+
+    def send(self, value: Any) -> None:
+        """Give the engine a value with the question for the next event."""
+
+    def quit(self) -> None:
+        """End before the next event; the engine saves what it has to save."""
+
+
+class Executor(Protocol):
+    """Runs an engine; `start_engine` in a thread, tests at once."""
+
+    def __call__(
+        self,
+        events: Iterator[Any],
+        on_event: Callable[[Any], None],
+        on_error: Callable[[Failure], None],
+        on_finished: Callable[[], None],
+    ) -> Job:
+        """Compute events; all callbacks run on the GUI thread.
+
+        Args:
+            events: A generator of the engine.
+            on_event: Called with each event.
+            on_error: Called if the engine fails.
+            on_finished: Called last, however it ended.
+        """
 
 
 class EngineFailedError(Exception):
@@ -27,34 +80,41 @@ class EngineWorker(GeneratorWorker):
 def start_engine(
     events: Iterator[Any],
     on_event: Callable[[Any], None],
-    on_error: Callable[[str], None],
+    on_error: Callable[[Failure], None],
     on_finished: Callable[[], None],
 ) -> EngineWorker:
-    """Start computing events in a thread; all callbacks run on the GUI thread.
-
-    Args:
-        events: A generator of the engine.
-        on_event: Called with each event.
-        on_error: Called with one sentence if the engine fails.
-        on_finished: Called last, however it ended.
-    """
-
-    def report(error: Exception) -> None:
-        if isinstance(error, InputError | MemoryShortageError | EngineFailedError):
-            on_error(str(error))
-        else:
-            on_error(f"{type(error).__name__}: {error}")
-
+    """Start computing events in a thread; an `Executor`."""
     worker: EngineWorker = create_worker(
-        _translate_errors,
+        translated,
         events,
         _worker_class=EngineWorker,
         _start_thread=False,
         _ignore_errors=True,
-        _connect={"yielded": on_event, "errored": report, "finished": on_finished},
+        _connect={
+            "yielded": on_event,
+            "errored": lambda error: on_error(failure_of(error)),
+            "finished": on_finished,
+        },
     )
     worker.start()
     return worker
+
+
+def failure_of(error: Exception) -> Failure:
+    """What is told of an exception."""
+    cause = error.__cause__ if isinstance(error, EngineFailedError) else error
+    told = isinstance(error, InputError | MemoryShortageError | EngineFailedError)
+    message = str(error) if told else f"{type(error).__name__}: {error}"
+    details = "".join(traceback.format_exception(cause or error))
+    return Failure(message, details, error)
+
+
+def translated(events: Iterator[Any]) -> Generator[Any, Any, None]:
+    """The same events, with the RuntimeErrors of an engine as what they are."""
+    try:
+        yield from events
+    except RuntimeError as error:
+        raise EngineFailedError(str(error)) from error
 
 
 def tells_closed_dock(widget: QWidget, event: QEvent | None) -> bool:
@@ -63,11 +123,4 @@ def tells_closed_dock(widget: QWidget, event: QEvent | None) -> bool:
     napari takes the widget out of such a dock; nobody could stop its worker any more.
     """
     moved = event is not None and event.type() == QEvent.Type.ParentChange
-    return moved and widget.parent() is None
-
-
-def _translate_errors(events: Iterator[Any]) -> Generator[Any, None, None]:
-    try:
-        yield from events
-    except RuntimeError as error:
-        raise EngineFailedError(str(error)) from error
+    return moved and cast(Any, widget.parent()) is None

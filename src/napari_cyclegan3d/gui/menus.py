@@ -1,0 +1,74 @@
+"""What the entries in napari's Layers menu do."""
+
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
+
+from napari import Viewer
+from napari.layers import Image
+from napari.utils.notifications import show_info
+
+from napari_cyclegan3d.gui.layers import source_name
+
+if TYPE_CHECKING:
+    from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
+
+PLUGIN = "napari-cyclegan3d"
+# what was visible in a viewer before two layers were shown beside each other
+_before: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
+
+
+def enhance_layer(viewer: Viewer) -> None:
+    """Open the Enhance dock with the selected layers in its queue."""
+    open_enhance(viewer).add(_selected(viewer))
+
+
+def open_enhance(viewer: Viewer) -> "EnhanceDock":
+    """The Enhance dock of a viewer, opened if it is not yet."""
+    # beside each other, two docks are too low for a small screen
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Enhance", tabify=True)
+    return cast("EnhanceDock", dock)
+
+
+def compare(viewer: Viewer) -> None:
+    """Show a result and its source beside each other; the next call ends that.
+
+    One selected result finds its source by itself; otherwise two layers are to be
+    selected.
+    """
+    grid = _grid(viewer)
+    itself = getattr(viewer, "__wrapped__", viewer)  # not the plugin's proxy of it
+    before = _before.pop(itself, None)
+    if before is not None:
+        grid.enabled = False
+        for layer in viewer.layers:
+            layer.visible = before.get(layer.name, layer.visible)
+        return
+    pair = _pair(viewer)
+    if pair is None:
+        show_info(
+            "Select an enhanced layer whose source is still in the viewer, or two "
+            "layers."
+        )
+        return
+    _before[itself] = {layer.name: layer.visible for layer in viewer.layers}
+    for layer in viewer.layers:
+        layer.visible = layer in pair
+    grid.enabled = True
+
+
+def _pair(viewer: Viewer) -> list[Image] | None:
+    chosen = _selected(viewer)
+    if len(chosen) == 1:
+        name = source_name(chosen[0])
+        chosen += [layer for layer in viewer.layers if layer.name == name]
+    return chosen if len(chosen) == 2 else None
+
+
+def _selected(viewer: Viewer) -> list[Image]:
+    chosen = viewer.layers.selection
+    return [one for one in viewer.layers if one in chosen and isinstance(one, Image)]
+
+
+def _grid(viewer: Viewer) -> Any:
+    """The grid mode, which napari 0.9 has moved."""
+    return getattr(viewer, "canvas", viewer).grid
