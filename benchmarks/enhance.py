@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from enhance_variants import VARIANTS, Setting, enhance_mapped
 from measure import (
     Sample,
@@ -35,7 +37,6 @@ from measure import (
     typical,
     write_json,
 )
-from numpy.typing import NDArray
 from workloads import LESSONS, WORKLOADS, Workload, images, write_model
 
 Rows = dict[str, Sample]

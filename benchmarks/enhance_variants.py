@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from measure import Sample, measured
 from numpy.typing import NDArray
 from torch import Tensor
 
+from measure import Sample, measured
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.devices import tune_allocator

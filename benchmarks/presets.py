@@ -19,10 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from presets_data import Material, material
-from presets_pages import replace_tables
-from presets_quality import CHANGES, quality, trained
-from presets_variants import KNOWN, VARIANTS, Variant
 from torch import nn
 
 from napari_cyclegan3d.engine.checkpoint import Model
@@ -37,6 +33,10 @@ from napari_cyclegan3d.engine.networks import (
 from napari_cyclegan3d.engine.training import PreviewReady, StepDone, TrainEvent
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.evaluate.cases import Reference
+from presets_data import Material, material
+from presets_pages import replace_tables
+from presets_quality import CHANGES, quality, trained
+from presets_variants import KNOWN, VARIANTS, Variant
 
 Line = dict[str, Any]
 STEPS, EDGE = 30, 10

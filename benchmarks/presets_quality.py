@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from presets_data import Material, material
 from scipy.ndimage import gaussian_filter, zoom
 
 from napari_cyclegan3d.engine.checkpoint import Model, load_model
@@ -23,6 +22,7 @@ from napari_cyclegan3d.engine.settings import merged, parse
 from napari_cyclegan3d.engine.training import TrainEvent, train
 from napari_cyclegan3d.evaluate import Case, EvaluateConfig, Scored, evaluate
 from napari_cyclegan3d.evaluate.cases import Reference, interpolated
+from presets_data import Material, material
 
 Image = NDArray[np.floating]
 SLICES: dict[str, Any] = {

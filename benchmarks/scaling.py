@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+
 from measure import (
     Sample,
     Task,
@@ -30,8 +31,6 @@ from measure import (
     typical,
     write_json,
 )
-from workloads import Workload, images, write_model
-
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import EnhanceConfig
@@ -39,6 +38,7 @@ from napari_cyclegan3d.engine.devices import tune_allocator
 from napari_cyclegan3d.engine.inference import enhance
 from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.volume import Planned, Volume
+from workloads import Workload, images, write_model
 
 SIZES = (64, 128, 256, 512, 1024)
 QUICK = 128

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from measure import (
     Sample,
     Task,
@@ -36,9 +37,6 @@ from measure import (
     typical,
     write_json,
 )
-from train_rivals import MonaiStep, plain_step
-from workloads import images
-
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import CycleGan
 from napari_cyclegan3d.engine.devices import tune_allocator
@@ -49,6 +47,8 @@ from napari_cyclegan3d.engine.session import Session
 from napari_cyclegan3d.engine.settings import merged, parse
 from napari_cyclegan3d.engine.training import Domains, StepDone, train
 from napari_cyclegan3d.engine.volume import Volume
+from train_rivals import MonaiStep, plain_step
+from workloads import images
 
 Clock = Callable[[], float]
 LABELS = {

@@ -28,9 +28,9 @@ from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.training import Domains, train
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.layers import to_layer_data
-from napari_cyclegan3d.gui.train_dock import State, TrainDock
+from napari_cyclegan3d.gui.train.dock import State, TrainDock
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 INTERVAL_MS = 10

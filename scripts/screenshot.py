@@ -15,9 +15,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.layers import to_layer_data
-from napari_cyclegan3d.gui.train_dock import State, TrainDock
+from napari_cyclegan3d.gui.train.dock import State, TrainDock
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 SIZE = (1280, 760)  # a 13" screen without its task bar

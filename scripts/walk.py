@@ -12,10 +12,9 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import napari
 import numpy as np
@@ -24,10 +23,10 @@ from qtpy.QtCore import QMimeData, QPointF, QSettings, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
+from close_window import click_x
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.settings import parse
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
-from napari_cyclegan3d.gui.train_dock import State, TrainDock
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
+from napari_cyclegan3d.gui.train.dock import State, TrainDock
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 PATIENCE = 300.0  # seconds
@@ -51,7 +50,7 @@ class Walk:
     fast: Path
     slow: Path
     run: Path
-    settings: Mapping[str, Any]
+    settings: TrainConfig
     shoot: Callable[[napari.Viewer, str], None]
     steps: int = 200
     seen: list[str] = field(default_factory=list)
@@ -77,7 +76,7 @@ class Walk:
         dock.data.domain_a.add(viewer.layers[self.fast.stem])
         drop(dock.data.domain_b, [self.slow])
         dock.data.run_folder.value = self.run
-        dock.settings.form.set_value(parse(TrainConfig, dict(self.settings)))
+        dock.settings.form.set_value(self.settings)
         until(lambda: not dock.data.missing("cyclegan"))
         self._look(viewer, "data")
         dock.tabs.setCurrentIndex(1)
@@ -150,10 +149,11 @@ class Walk:
         timer.timeout.connect(answer)
         timer.start(200)
         window = _window(viewer)
-        handle = window.windowHandle()
-        assert handle is not None
-        handle.close()  # as the window manager does
-        until(lambda: not window.isVisible())
+        closed: list[bool] = []
+        window.destroyed.connect(lambda: closed.append(True))
+        click_x(window)
+        del window  # it would keep the canvas
+        until(lambda: bool(closed))
         timer.stop()
         assert len(questions) == 1, f"asked {len(questions)} times"
 
@@ -272,7 +272,7 @@ def main() -> int:
             SAMPLES / "fibre_fast.tif",
             SAMPLES / "fibre_slow.tif",
             Path(folder) / "run-001",
-            {"steps": 3 * options.steps, "preview_every": 20},
+            TrainConfig(steps=3 * options.steps, preview_every=20),
             shoot,
             options.steps,
         ).go()

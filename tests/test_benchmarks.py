@@ -46,11 +46,10 @@ def test_core_seconds_do_not_count_waiting() -> None:
 
 
 def test_the_plain_step_is_the_mathematics_of_ours() -> None:
-    from train import settings
-    from train_rivals import plain_step
-
     from napari_cyclegan3d.engine.cyclegan import CycleGan
     from napari_cyclegan3d.engine.patches import Batch
+    from train import settings
+    from train_rivals import plain_step
 
     narrow = {"generator": {"filters": 2}, "discriminator": {"filters": 2}}
     task = {"patch": 40, "batch": 1, "device": "cpu"}

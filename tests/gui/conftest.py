@@ -251,7 +251,7 @@ def train_dock_alone(qtbot: Any, upright: Volume, slow: Path) -> Any:
     from napari.layers import Image
 
     from napari_cyclegan3d.gui.layers import to_layer_data
-    from napari_cyclegan3d.gui.train_dock import TrainDock
+    from napari_cyclegan3d.gui.train.dock import TrainDock
 
     dock = TrainDock(None)
     qtbot.addWidget(dock)

@@ -1,10 +1,8 @@
 """Closing docks and windows while something runs in them."""
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
-from ctypes.util import find_library
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from close_window import click_x
 from napari_cyclegan3d.gui.closing import CLOSE_BUTTON, DockGuard, Work
 
 ENDS_AFTER_MS = 60
@@ -115,35 +114,9 @@ class Answers:
 
 
 def close_by_window_manager(window: QMainWindow) -> None:
-    """What the window manager sends when the x of a window is clicked."""
     if QApplication.platformName() != "xcb":
         pytest.skip("asks an X server")
-    x11 = ctypes.CDLL(find_library("X11"))
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    x11.XInternAtom.restype = ctypes.c_ulong
-    display = ctypes.c_void_p(x11.XOpenDisplay(None))
-
-    def atom(name: bytes) -> int:
-        return int(x11.XInternAtom(display, name, 0))
-
-    class ClientMessage(ctypes.Structure):
-        _fields_ = (
-            ("type", ctypes.c_int),
-            ("serial", ctypes.c_ulong),
-            ("send_event", ctypes.c_int),
-            ("display", ctypes.c_void_p),
-            ("window", ctypes.c_ulong),
-            ("message_type", ctypes.c_ulong),
-            ("format", ctypes.c_int),
-            ("data", ctypes.c_long * 5),
-            ("_pad", ctypes.c_long * 24),
-        )
-
-    message = ClientMessage(33, 0, 1, display, int(window.winId()))
-    message.message_type, message.format = atom(b"WM_PROTOCOLS"), 32
-    message.data[0] = atom(b"WM_DELETE_WINDOW")
-    x11.XSendEvent(display, message.window, 0, 0, ctypes.byref(message))
-    x11.XCloseDisplay(display)
+    click_x(window)
 
 
 def test_the_x_of_the_window_asks_once_and_closes_when_all_has_ended(

@@ -16,7 +16,7 @@ from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.presets import load_preset, preset_names
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.settings import load_yaml, parse
-from napari_cyclegan3d.gui.commands import settings_yaml, train_command
+from napari_cyclegan3d.gui.train.commands import settings_yaml, train_command
 
 SOURCES = {"a": ["/scans/a one.tif[0:8,:,2:9]"], "b": ["/b/*.nii.gz", "/c.h5::x/y"]}
 # every type of value: choices, numbers of all sizes, switches, lists, none

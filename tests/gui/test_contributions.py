@@ -15,10 +15,10 @@ from napari_cyclegan3d import io, samples
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui import contributions
-from napari_cyclegan3d.gui.domain_list import DomainList
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
+from napari_cyclegan3d.gui.domains.lists import DomainList
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.layers import to_layer_data, to_volume
-from napari_cyclegan3d.gui.train_dock import TrainDock
+from napari_cyclegan3d.gui.train.dock import TrainDock
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.gui.curve_data import Series, write_table
+from napari_cyclegan3d.gui.progress.curve_data import Series, write_table
 
 ALL = (-np.inf, np.inf)
 

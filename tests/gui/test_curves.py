@@ -12,8 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QApplication
 
-from napari_cyclegan3d.gui.curves import Curves
-from napari_cyclegan3d.gui.training_curves import TrainingCurves, accuracies
+from napari_cyclegan3d.gui.progress.curves import Curves
+from napari_cyclegan3d.gui.progress.training_curves import TrainingCurves, accuracies
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.data_page import DataPage
+from napari_cyclegan3d.gui.domains.page import DataPage
 
 Viewers = Callable[..., Any]
 KEYS = ("a", "b", "validate_a", "validate_b")

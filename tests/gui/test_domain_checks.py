@@ -9,8 +9,8 @@ import pytest
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.domain_checks import Warnings, find_warnings
-from napari_cyclegan3d.gui.domain_facts import Facts, look_at
+from napari_cyclegan3d.gui.domains.checks import Warnings, find_warnings
+from napari_cyclegan3d.gui.domains.facts import Facts, look_at
 from napari_cyclegan3d.gui.source import Source
 
 

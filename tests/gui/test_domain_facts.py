@@ -9,10 +9,9 @@ from qtpy.QtCore import QSize
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Region, Volume
-from napari_cyclegan3d.gui.counts import Counts, common_range, count, densities
-from napari_cyclegan3d.gui.domain_facts import MOST_READ, describe, look_at
-from napari_cyclegan3d.gui.source import Source
-from napari_cyclegan3d.gui.thumbnails import (
+from napari_cyclegan3d.gui.domains.counts import Counts, common_range, count, densities
+from napari_cyclegan3d.gui.domains.facts import MOST_READ, describe, look_at
+from napari_cyclegan3d.gui.domains.thumbnails import (
     LONGEST_SIDE,
     PLANES,
     SIDE,
@@ -20,6 +19,7 @@ from napari_cyclegan3d.gui.thumbnails import (
     thumbnail,
     to_icon,
 )
+from napari_cyclegan3d.gui.source import Source
 
 
 class Counting:

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import QApplication
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.domain_inspector import Inspector
-from napari_cyclegan3d.gui.domain_list import DomainList
-from napari_cyclegan3d.gui.domain_viewer import ShownSources
+from napari_cyclegan3d.gui.domains.inspector import Inspector
+from napari_cyclegan3d.gui.domains.lists import DomainList
+from napari_cyclegan3d.gui.domains.viewer import ShownSources
 from napari_cyclegan3d.gui.source import Source
 
 PART = (slice(2, 10), slice(0, 18), slice(None))

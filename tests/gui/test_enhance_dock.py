@@ -18,7 +18,7 @@ from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.layers import to_layer_data, to_volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")

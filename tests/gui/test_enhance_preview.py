@@ -14,8 +14,8 @@ from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
-from napari_cyclegan3d.gui.enhance_view import axis_across, middle_of_view, place_of
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
+from napari_cyclegan3d.gui.enhance.view import axis_across, middle_of_view, place_of
 from napari_cyclegan3d.gui.layers import to_volume
 
 CPU = EnhanceConfig(device="cpu", precision="fp32")

@@ -18,11 +18,11 @@ from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui import enhance_output
-from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
-from napari_cyclegan3d.gui.enhance_task import Result
+from napari_cyclegan3d.gui.enhance import output
+from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
+from napari_cyclegan3d.gui.enhance.queue_list import State
+from napari_cyclegan3d.gui.enhance.task import Result
 from napari_cyclegan3d.gui.layers import source_name, to_layer_data, to_volume
-from napari_cyclegan3d.gui.queue_list import State
 
 CPU = EnhanceConfig(device="cpu", precision="fp32")
 
@@ -234,7 +234,7 @@ def test_what_does_not_fit_the_memory_goes_to_disk_and_that_is_told_beforehand(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(enhance_output, "free_memory", lambda _: 1000)
+    monkeypatch.setattr(output, "free_memory", lambda _: 1000)
     dock.select_model(model_1x)
     dock.target.folder.setText(str(tmp_path / "out"))
     assert f"goes to {tmp_path / 'out'}" in dock.target.note.text()

@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QSpinBox
 from napari_cyclegan3d.engine import memory
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.trial import Trial
-from napari_cyclegan3d.gui.estimate import cost
-from napari_cyclegan3d.gui.settings_page import SettingsPage
+from napari_cyclegan3d.gui.train.estimate import cost
+from napari_cyclegan3d.gui.train.settings_page import SettingsPage
 
 PATIENCE = 60_000
 

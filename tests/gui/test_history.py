@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_cyclegan3d.gui.history import HistoryBar
-from napari_cyclegan3d.gui.preview_memory import PreviewMemory
+from napari_cyclegan3d.gui.progress.frames import PreviewMemory
+from napari_cyclegan3d.gui.progress.history import HistoryBar
 from napari_cyclegan3d.io.previews import save_preview
 
 NAMES = ("real_a", "fake_b", "cyclic_a", "real_b", "fake_a", "cyclic_b")

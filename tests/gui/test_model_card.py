@@ -11,7 +11,7 @@ from qtpy.QtGui import QTextDocument
 
 from napari_cyclegan3d.engine.checkpoint import Model, load_model
 from napari_cyclegan3d.engine.thumbnails import SHOWN, Thumbnail
-from napari_cyclegan3d.gui.model_card import NOTHING, ModelCard, describe
+from napari_cyclegan3d.gui.enhance.model_card import NOTHING, ModelCard, describe
 
 
 def plain(text: str) -> str:

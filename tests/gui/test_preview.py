@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_cyclegan3d.gui.preview import CyclePreview
+from napari_cyclegan3d.gui.progress.preview import CyclePreview
 
 SIZES = {
     "real_a": 1,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cyclegan3d.gui.preview_layers import add_layers
+from napari_cyclegan3d.gui.progress.layers import add_layers
 
 NAMES = ("real_a", "fake_b", "cyclic_a", "real_b", "fake_a", "cyclic_b")
 

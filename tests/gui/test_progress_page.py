@@ -23,7 +23,7 @@ from napari_cyclegan3d.engine.training import (
     train,
 )
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.progress_page import ProgressPage
+from napari_cyclegan3d.gui.progress.page import ProgressPage
 from napari_cyclegan3d.io.journal import Journal
 
 NAMES = ("real_a", "fake_b", "real_b")

@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_cyclegan3d.engine.volume import Region
-from napari_cyclegan3d.gui.roi import PlacePicker, RegionBox, voxels_between
+from napari_cyclegan3d.gui.domains.roi import PlacePicker, RegionBox, voxels_between
 
 PART = (slice(2, 10), slice(5, 20), slice(None))
 

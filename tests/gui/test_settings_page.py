@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QApplication, QLineEdit, QSpinBox
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.presets import load_preset, preset_names
 from napari_cyclegan3d.engine.settings import parse
-from napari_cyclegan3d.gui.settings_page import SettingsPage
+from napari_cyclegan3d.gui.train.settings_page import SettingsPage
 
 DEVICE = {"device": "cuda:7"}
 

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_cyclegan3d.gui.progress_page import ProgressPage
+from napari_cyclegan3d.gui.progress.page import ProgressPage
 from napari_cyclegan3d.gui.theme import Colours, follow_theme, theme_colours
 
 

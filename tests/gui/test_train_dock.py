@@ -18,7 +18,7 @@ from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.layers import to_layer_data
-from napari_cyclegan3d.gui.train_dock import State, TrainDock
+from napari_cyclegan3d.gui.train.dock import State, TrainDock
 
 PATIENCE = 60_000
 LONG = 10**6

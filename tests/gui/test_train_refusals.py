@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.gui.train_dock import State, TrainDock
+from napari_cyclegan3d.gui.train.dock import State, TrainDock
 
 PATIENCE = 60_000
 

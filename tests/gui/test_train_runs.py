@@ -22,10 +22,10 @@ from napari_cyclegan3d.engine import memory
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.runs import RunFolder
-from napari_cyclegan3d.gui import train_controller
 from napari_cyclegan3d.gui.closing import CLOSE_BUTTON
-from napari_cyclegan3d.gui.train_dock import State, TrainDock
-from napari_cyclegan3d.gui.train_memory import free_run, unfinished_run
+from napari_cyclegan3d.gui.train import controller
+from napari_cyclegan3d.gui.train.dock import State, TrainDock
+from napari_cyclegan3d.gui.train.remembering import free_run, unfinished_run
 
 PATIENCE = 60_000
 LONG = 10**6
@@ -104,7 +104,7 @@ def test_save_now_saves_and_the_training_goes_on(
 def test_a_training_saves_itself_every_few_minutes(
     dock: TrainDock, tiny: Tiny, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert 60_000 <= train_controller.AUTOSAVE_MS <= 600_000
+    assert 60_000 <= controller.AUTOSAVE_MS <= 600_000
     dock.controller._autosave.setInterval(200)
     dock.settings.form.set_value(tiny(steps=LONG))
     click(qtbot, dock.start_button)
@@ -166,7 +166,7 @@ ini, user = QSettings.Format.IniFormat, QSettings.Scope.UserScope
 QSettings.setPath(ini, user, sys.argv[1])
 app = QApplication([])
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.gui.train_dock import TrainDock
+from napari_cyclegan3d.gui.train.dock import TrainDock
 dock = TrainDock(None)
 dock.data.set_sources({"a": [sys.argv[2]], "b": [sys.argv[2]]})
 dock.settings.form.set_value(TrainConfig.model_validate_json(sys.argv[3]))

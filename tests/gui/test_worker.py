@@ -1,5 +1,6 @@
 """Engines in a thread: what they yield, raise and clean up."""
 
+import gc
 import threading
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -163,3 +164,29 @@ def test_what_is_sent_arrives_with_the_next_question(
     worker.send("save")
     wait_for_end(qtbot, listener)
     assert heard == ["save"]
+
+
+def test_garbage_is_collected_on_the_gui_thread_while_an_engine_runs(
+    qtbot: QtBot, listener: Listener
+) -> None:
+    threads: list[int] = []
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            threads.append(threading.get_ident())
+
+    def engine() -> Iterator[int]:
+        for number in range(10**9):
+            Cycle()
+            yield number
+
+    worker = listener.start(engine())
+    assert not gc.isenabled()
+    qtbot.waitUntil(lambda: len(threads) > 10, timeout=PATIENCE)
+    worker.quit()
+    wait_for_end(qtbot, listener)
+    assert set(threads) == {threading.get_ident()}
+    assert gc.isenabled()

@@ -76,7 +76,7 @@ def joined() -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(_local_rank() % torch.cuda.device_count())
     # PyTorch imports this with the first optimiser. Imported when there is a group, it
-    # keeps it for ever, and a thread of the group that wakes while Python ends aborts it
+    # keeps it for ever; a thread of the group that wakes while Python ends aborts it
     import_module("torch.distributed.nn")
     from torch.distributed.rendezvous import rendezvous
 

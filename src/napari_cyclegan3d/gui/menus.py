@@ -10,7 +10,7 @@ from napari.utils.notifications import show_info
 from napari_cyclegan3d.gui.layers import source_name
 
 if TYPE_CHECKING:
-    from napari_cyclegan3d.gui.enhance_dock import EnhanceDock
+    from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 
 PLUGIN = "napari-cyclegan3d"
 # what was visible in a viewer before two layers were shown beside each other

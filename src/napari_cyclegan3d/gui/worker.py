@@ -11,6 +11,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
+from napari_cyclegan3d.gui.collecting import Collector
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ def start_engine(
     on_finished: Callable[[], None],
 ) -> EngineWorker:
     """Start computing events in a thread; an `Executor`."""
+
+    def finish() -> None:
+        collector.end()
+        on_finished()
+
+    collector = Collector.of_application()
+    collector.begin()
     worker: EngineWorker = create_worker(
         translated,
         events,
@@ -93,7 +101,7 @@ def start_engine(
         _connect={
             "yielded": on_event,
             "errored": lambda error: on_error(failure_of(error)),
-            "finished": on_finished,
+            "finished": finish,
         },
     )
     worker.start()

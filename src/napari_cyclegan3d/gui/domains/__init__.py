@@ -1,0 +1,1 @@
+"""The volumes of both domains: what is chosen, shown and checked."""

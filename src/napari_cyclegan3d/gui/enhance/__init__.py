@@ -1,0 +1,1 @@
+"""The Enhance dock."""

@@ -1,0 +1,127 @@
+"""The choice of a model: its file, and its card."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cyclegan3d.engine.checkpoint import Model, load_model
+from napari_cyclegan3d.gui.enhance.model_card import NOTHING, ModelCard
+from napari_cyclegan3d.gui.parts import small_button
+from napari_cyclegan3d.gui.preferences import preferences
+from napari_cyclegan3d.gui.worker import Executor, Job
+
+FILTER = "Models (*.safetensors)"
+
+
+class ModelChooser(QWidget):
+    """A model file, read off the GUI thread.
+
+    Args:
+        executor: Runs what is read.
+        parent: Parent widget.
+
+    Attributes:
+        model: The model that is chosen; None while there is none.
+        path: Its file.
+    """
+
+    changed = Signal()
+    failed = Signal(object)  # Failure
+
+    def __init__(self, executor: Executor, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model: Model | None = None
+        self.path: Path | None = None
+        self._executor = executor
+        self._job: Job | None = None
+        self._reading = 0
+        self._layer: Image | None = None
+        self.line = QLineEdit()
+        self.line.setPlaceholderText("model.safetensors")
+        self.line.setToolTip("A model file, as trainings leave them in their folders")
+        self.line.setAccessibleName("Model file")
+        self.button = small_button("Choose…", "Choose a model file")
+        self.card = ModelCard()
+        row = QHBoxLayout()
+        row.addWidget(self.line, stretch=1)
+        row.addWidget(self.button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.card)
+
+        self.line.editingFinished.connect(self._on_typed)
+        self.button.clicked.connect(self._choose)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a model is being read."""
+        return self._reading > 0
+
+    def select(self, path: Path) -> None:
+        """Use a model file; it is read in the background."""
+        self.path, self.model = path, None
+        self.line.setText(str(path))
+        self.line.setCursorPosition(len(str(path)))
+        self.card.show_nothing(f"Reading {path.name} …")
+        self._reading += 1
+        job = self._executor(
+            _read(path), self._on_model, self.failed.emit, self._on_read
+        )
+        self._job = job if self.is_reading else None
+        self.changed.emit()
+
+    def show_layer(self, layer: Image | None) -> None:
+        """The layer that is going to be translated, for a word on its voxels."""
+        self._layer = layer
+        if self.model is not None:
+            self.card.show_model(self.model, layer)
+
+    def stop(self) -> None:
+        """Do not wait for what is being read."""
+        self.path = None
+        if self._job is not None:
+            self._job.quit()
+
+    def _on_model(self, read: tuple[Path, Model]) -> None:
+        path, model = read
+        if path == self.path:  # no other was chosen meanwhile
+            self.model = model
+            self.card.show_model(model, self._layer)
+
+    def _on_read(self) -> None:
+        self._reading -= 1
+        if self.is_reading:
+            return
+        self._job = None
+        if self.model is None:
+            self.card.show_nothing()
+        self.changed.emit()
+
+    def _on_typed(self) -> None:
+        text = self.line.text().strip()
+        if not text:
+            self.path = self.model = None
+            self.card.show_nothing(NOTHING)
+            self.changed.emit()
+        elif self.path is None or text != str(self.path):
+            self.select(Path(text).expanduser())
+
+    def _choose(self) -> None:
+        start = self.path.parent if self.path else preferences().folder
+        name, _ = QFileDialog.getOpenFileName(self, "Model", str(start), FILTER)
+        if name:
+            self.select(Path(name))
+
+
+def _read(path: Path) -> Iterator[tuple[Path, Model]]:
+    yield path, load_model(path)
