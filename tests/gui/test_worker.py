@@ -1,6 +1,8 @@
 """Engines in a thread: what they yield, raise and clean up."""
 
 import gc
+import os
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -164,6 +166,20 @@ def test_what_is_sent_arrives_with_the_next_question(
     worker.send("save")
     wait_for_end(qtbot, listener)
     assert heard == ["save"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority here")
+def test_an_engine_leaves_the_processor_to_the_window(
+    qtbot: QtBot, listener: Listener
+) -> None:
+    def engine() -> Iterator[int]:
+        yield os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    listener.start(engine())
+    wait_for_end(qtbot, listener)
+    assert listener.events[0] > before
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 def test_garbage_is_collected_on_the_gui_thread_while_an_engine_runs(

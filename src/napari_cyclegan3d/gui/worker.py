@@ -1,7 +1,11 @@
 """An engine's events, computed off the GUI thread and handed over on it."""
 
+import os
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -12,6 +16,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 from napari_cyclegan3d.gui.collecting import Collector
+
+NICENESS = 10  # of 19
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,19 @@ class EngineFailedError(Exception):
 
 
 class EngineWorker(GeneratorWorker):
-    """Closes the engine on its own thread, so that what it saves is saved there."""
+    """Runs the engine on a thread of its own, behind the GUI thread.
+
+    It is closed there, too, so that what it saves is saved there. On Linux that thread,
+    and all that start from it, leave the processor to the window when both want it.
+    """
 
     def work(self) -> Any:
         """Run the engine until its end, or until `quit`."""
+        # not the thread of Qt's pool, which other plugins will work on next
+        with ThreadPoolExecutor(1, "engine", initializer=_step_back) as own:
+            return own.submit(self._run).result()
+
+    def _run(self) -> Any:
         with closing(self._gen):
             return super().work()
 
@@ -117,12 +132,29 @@ def failure_of(error: Exception) -> Failure:
     return Failure(message, details, error)
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let go of what the frames of a traceback hold: networks, and with them memory.
+
+    The traceback itself can still be told.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        traceback.clear_frames(chain.__traceback__)
+        chain = chain.__cause__ or chain.__context__
+
+
 def translated(events: Iterator[Any]) -> Generator[Any, Any, None]:
     """The same events, with the RuntimeErrors of an engine as what they are."""
     try:
         yield from events
     except RuntimeError as error:
         raise EngineFailedError(str(error)) from error
+
+
+def _step_back() -> None:
+    """Lower the priority of the thread that calls this, where threads have their own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def tells_closed_dock(widget: QWidget, event: QEvent | None) -> bool:

@@ -10,6 +10,8 @@ from napari_cyclegan3d.gui.enhance.task import Stage
 from napari_cyclegan3d.gui.status import StatusLine
 
 PARTS = 1000
+# each time the bar moves, Qt draws the window anew before it goes on
+SHOWN_EVERY = 0.25
 # before that, the remaining time is a guess
 KNOWN_AFTER = 0.02
 
@@ -26,7 +28,7 @@ class EnhanceProgress:
         self._bar, self._status = bar, status
         self._activity: Activity | None = None
         self._stage = Stage(0, 1, "")
-        self._how, self._begun = "", 0.0
+        self._how, self._begun, self._shown = "", 0.0, 0.0
         self.end()
 
     def begin(self, name: str) -> None:
@@ -52,8 +54,9 @@ class EnhanceProgress:
         self._show(0.0)
 
     def tile(self, event: TileDone) -> None:
-        """Another tile is done."""
-        self._show(event.done / max(1, event.tiles))
+        """Another tile is done; shown a few times a second."""
+        if time.monotonic() - self._shown >= SHOWN_EVERY:
+            self._show(event.done / max(1, event.tiles))
 
     def end(self, *, complete: bool = False) -> None:
         """It has ended; the bar stays full if all is done."""
@@ -67,6 +70,7 @@ class EnhanceProgress:
             self._bar.reset()
 
     def _show(self, share: float) -> None:
+        self._shown = time.monotonic()
         stage = self._stage
         whole = (stage.number + share) / stage.count
         self._bar.setValue(round(PARTS * whole))

@@ -24,7 +24,7 @@ from napari_cyclegan3d.gui.activity import Activity
 from napari_cyclegan3d.gui.progress.page import score_line
 from napari_cyclegan3d.gui.train.commands import settings_yaml
 from napari_cyclegan3d.gui.train.estimate import duration, in_words, speed
-from napari_cyclegan3d.gui.train.remembering import forget_run, free_run, remember_run
+from napari_cyclegan3d.gui.train.remembering import forget_run, remember_run
 from napari_cyclegan3d.gui.train.work import Plan, training
 from napari_cyclegan3d.gui.worker import Executor, Failure, Job
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from napari_cyclegan3d.gui.train.dock import TrainDock
 
 AUTOSAVE_MS = 5 * 60_000
-# steps may come faster than anybody reads
-SHOWN_EVERY = 0.05
+# steps may come faster than anybody reads, and each time the bar moves, Qt draws the
+# window anew before it goes on
+SHOWN_EVERY = 0.25
 RECENT = 0.9  # share of the earlier steps in the mean time of a step
 
 
@@ -95,6 +96,7 @@ class TrainController(QObject):
             self._dock.progress_page.open_run(plan.run)
             self.run = plan.run
         self._set_state(State.RUNNING)
+        self._dock.progress.setRange(0, 0)  # for how long, nobody knows
         self._dock.status.say("Reading the volumes …")
         job = self._executor(
             training(plan), self._on_event, self._on_error, self._on_finished
@@ -123,6 +125,8 @@ class TrainController(QObject):
     def stop(self) -> None:
         """Stop after the current step and save."""
         if self._job is not None and self.state is not State.STOPPING:
+            assert self._plan is not None
+            self._plan.reading.give_up()
             self._dock.status.say("Stopping and saving …")
             self._set_state(State.STOPPING)
             self._job.quit()
@@ -197,6 +201,9 @@ class TrainController(QObject):
             assert self.run is not None
             if self._step < self._steps:
                 remember_run(self.run, runs=False)
+        else:
+            self._dock.progress.setRange(0, 1)
+            self._dock.progress.reset()
         self._set_state(State.IDLE)
         assert self._plan is not None
         if self._failure is not None:
@@ -226,8 +233,6 @@ class TrainController(QObject):
         model = RunFolder(plan.run).model_path
         learned = model if self.run == plan.run and model.exists() else None
         self._dock.settings.apply(settings)
-        if plan.run.exists():
-            self._dock.data.run_folder.value = free_run(plan.run.parent)
         self._dock.start(resume=False, start_from=learned or plan.start_from)
 
     def _set_state(self, state: State) -> None:
