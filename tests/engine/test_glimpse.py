@@ -190,6 +190,42 @@ def test_around_a_place_the_region_holds_it_and_its_result_is_the_wholes(
     assert np.allclose(done(events).read(), whole.read(), atol=1e-4, equal_nan=True)
 
 
+def test_what_is_decided_beforehand_counts_as_part_of_the_second(
+    random_model: ModelMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        """Opening the volume takes `delay`; a trial of the network a millisecond."""
+
+        now, delay = 0.0, 0.0
+
+        def perf_counter(self) -> float:
+            self.now += 0.001
+            return self.now
+
+    class Slow:
+        shape, dtype = (300, 300, 300), np.dtype(np.float32)
+
+        def __getitem__(self, region: Region) -> np.ndarray:
+            clock.now, clock.delay = clock.now + clock.delay, 0.0
+            sides = [
+                len(range(*p.indices(n)))
+                for p, n in zip(region, self.shape, strict=True)
+            ]
+            return np.random.default_rng(0).normal(size=sides).astype(np.float32)
+
+    clock = Clock()
+    monkeypatch.setattr("napari_cyclegan3d.engine.glimpse.time", clock)
+    sizes = []
+    for clock.delay in (0.0, 0.04, 100.0):
+        events = glimpse_around(
+            Volume(Slow()), random_model(1), settings(), (150, 150, 150), seconds=0.1
+        )
+        first = next(iter(events))
+        assert isinstance(first, RegionChosen)
+        sizes.append(first.region[0].stop - first.region[0].start)
+    assert sizes[0] > sizes[1] > sizes[2] > SMALLEST_BOX
+
+
 def test_more_voxels_a_second_give_a_larger_region_up_to_the_volume() -> None:
     shape, reach = (60, 100, 100), [Reach(4, (12, 12))] * 3
     sizes = []

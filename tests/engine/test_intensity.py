@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine import intensity
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.intensity import Intensity, fit_intensity
+from napari_cyclegan3d.engine.intensity import Intensity, check_contrast, fit_intensity
 from napari_cyclegan3d.engine.sections import IntensityConfig
-from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.engine.volume import Region, Volume
 
 METHODS = ("zscore", "percentile", "minmax")
 
@@ -162,3 +162,30 @@ def test_percentiles_without_contrast_are_refused_with_the_names() -> None:
     grey[0, 0, 0] = 1
     with pytest.raises(InputError, match=r"^point: percentile .* finds no contrast"):
         fitted([Volume(grey, name="point")], "percentile")
+
+
+@pytest.mark.parametrize("fill", [7, np.nan])
+def test_a_volume_without_contrast_is_read_as_a_whole_only_if_it_is_small(
+    fill: float,
+) -> None:
+    read: list[int] = []
+
+    class Blank:
+        shape, dtype = (4000, 4000, 4000), np.dtype(np.float32)
+
+        def __getitem__(self, region: Region) -> np.ndarray:
+            sides = [
+                len(range(*p.indices(n)))
+                for p, n in zip(region, self.shape, strict=True)
+            ]
+            read.append(int(np.prod(sides)))
+            return np.full(sides, fill, np.float32)
+
+    check_contrast(Volume(Blank()))
+    assert sum(read) < 2**26
+    with pytest.raises(InputError, match="shows nothing"):
+        check_contrast(Volume(np.full((70, 80, 90), fill, np.float32)))
+    grey = np.full((200, 210, 220), fill, np.float32)
+    grey[70, 71, 72] = 9  # between the cubes that are looked into first
+    grey[70, 71, 73] = 10
+    check_contrast(Volume(grey))

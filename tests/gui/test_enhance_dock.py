@@ -139,7 +139,7 @@ def test_a_model_that_only_enlarges_has_no_way_back_and_that_is_told(
 ) -> None:
     viewer, dock = opened
     select(qtbot, dock, model_srgan)
-    assert "A: made from B (2 × 2 × 2 micrometer)" in shown_text(dock)
+    assert "A: made from B (2 µm)" in shown_text(dock)
     dock.form.set_value(CPU.model_copy(update={"direction": "b_to_a"}))
     click(qtbot, dock.enhance_button)
     wait_until_idle(qtbot, dock)
@@ -375,8 +375,8 @@ def test_the_card_tells_what_a_model_was_trained_on_letter_by_letter(
     _, dock = opened
     select(qtbot, dock, model_2x)
     text = shown_text(dock)
-    assert "A: a<b>.tif (2 × 1 × 1.5 micrometer)" in text
-    assert "B: a<b>.tif (1 × 0.5 × 0.75 micrometer)" in text
+    assert "A: a<b>.tif (2 × 1 × 1.5 µm)" in text
+    assert "B: a<b>.tif (1 × 0.5 × 0.75 µm)" in text
     assert "4 steps, scale 2x" in text
 
 
@@ -390,7 +390,7 @@ def test_the_card_warns_of_voxels_of_another_size_than_those_trained_on(
     data, attributes, _ = to_layer_data(coarse)
     viewer.add_image(data, **{**attributes, "name": "<coarse>"})
     dock.source.layer_choice.value = viewer.layers["<coarse>"]
-    assert "<coarse> has voxels of 4 × 2 × 3 micrometer" in shown_text(dock)
+    assert "<coarse> has voxels of 4 × 2 × 3 µm" in shown_text(dock)
 
 
 @pytest.mark.parametrize("what", ["viewer", "dock"])

@@ -91,6 +91,45 @@ def test_the_newest_preview_takes_the_place_of_the_one_before(
     assert len(dock.viewer.layers) == 2
 
 
+def test_the_next_preview_of_a_layer_keeps_the_colours_that_the_user_has_set(
+    dock: EnhanceDock, model_1x: Path
+) -> None:
+    layer = add(dock, (40, 60, 60), scale=(2, 1, 1))
+    dock.select_model(model_1x)
+    dock.preview_box((0, 0, 0))
+    shown = dock.viewer.layers[-1]
+    shown.colormap, shown.contrast_limits, shown.opacity = "red", (90, 120), 0.5
+    dock.viewer.dims.set_point(0, 78)
+    before = dock.viewer.dims.point, camera(dock).center, camera(dock).zoom
+    dock.preview_slab()
+    assert (dock.viewer.dims.point, camera(dock).center, camera(dock).zoom) == before
+    assert dock.viewer.layers[-1] is shown
+    assert (shown.colormap.name, shown.opacity) == ("red", 0.5)
+    assert tuple(shown.contrast_limits) == (90, 120)
+    assert shown.extent.world[1][0] == layer.extent.world[1][0]
+    whole = whole_result(to_volume(layer), model_1x)
+    start = np.round(layer.world_to_data(shown.translate)).astype(int)
+    z, y, x = (
+        slice(first, first + side)
+        for first, side in zip(start, shown.data.shape, strict=True)
+    )
+    assert np.allclose(shown.data, whole[z, y, x], atol=1e-4)
+
+
+def test_the_whole_result_takes_the_place_of_the_preview_of_its_layer(
+    dock: EnhanceDock, model_1x: Path
+) -> None:
+    add(dock, (24, 26, 28))
+    dock.select_model(model_1x)
+    dock.preview_box()
+    dock.enhance()
+    assert [one.name for one in dock.viewer.layers] == ["scan", "scan enhanced"]
+    dock.preview_box()
+    dock.viewer.layers[0].name = "other"
+    dock.enhance()
+    assert "scan preview" in dock.viewer.layers
+
+
 def test_a_frame_of_a_series_is_previewed_in_its_frame(
     dock: EnhanceDock, model_1x: Path
 ) -> None:

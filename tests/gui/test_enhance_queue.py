@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
@@ -380,3 +381,19 @@ def test_the_dock_is_no_wider_than_420_pixels_and_scrolls(
     assert dock.sizeHint().width() <= 420
     assert dock.minimumSizeHint().width() <= 420
     assert dock.minimumSizeHint().height() <= 500
+
+
+def test_what_is_put_into_the_queue_is_in_sight_however_low_the_dock_is(
+    dock: EnhanceDock, model_1x: Path, slow: Path
+) -> None:
+    dock.select_model(model_1x)
+    dock.resize(400, 260)
+    dock.show()
+    dock.add([slow])
+    shown = dock.queue.visibleRegion().boundingRect()
+    assert shown.height() == dock.queue.height() > 0
+
+
+def test_the_directions_are_called_what_they_do(dock: EnhanceDock) -> None:
+    (choice,) = dock.form.findChildren(QComboBox, "direction")
+    assert [choice.itemText(n) for n in range(choice.count())] == ["A → B", "B → A"]

@@ -42,6 +42,8 @@ from napari_cyclegan3d.engine.turning import Turned, TurnedSink, slice_axes
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume, format_region
 
 SECONDS = 1.0
+# of that, what is left to the translation however long the decisions before it took
+LEAST = 0.4
 # of less than this nothing can be seen
 SMALLEST_BOX = 16
 TRIAL_SIDE, TRIALS = 32, 2
@@ -98,7 +100,8 @@ def glimpse_around(
         config: As for `enhance`.
         centre: The place, in voxels of the input (z, y, x); moved into the volume.
         across: A slab as thin as can be across this axis (0, 1, 2); None: a box.
-        seconds: How long it may take, after what is decided beforehand.
+        seconds: How long it may take with what is decided beforehand; that is longer
+            the first time, and what is shown is the smaller for it.
 
     Yields:
         RegionChosen, then what `glimpse` yields.
@@ -106,10 +109,13 @@ def glimpse_around(
     Raises:
         InputError: The volume or the settings do not fit the model.
     """
+    started = time.perf_counter()
     jobs = _jobs(volume, model, config)
     turned, job = jobs[0]
     reach = turned.back(job.sizes.reach)
-    voxels = seconds * _voxels_per_second(job) / len(jobs)
+    speed = _voxels_per_second(job) / len(jobs)
+    left = seconds - (time.perf_counter() - started)
+    voxels = max(LEAST * seconds, left) * speed
     chosen = region_around(volume.shape, reach, centre, voxels, across)
     region = _whole_voxels(volume, job.scale, chosen)
     yield RegionChosen(region)

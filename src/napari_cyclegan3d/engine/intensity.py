@@ -3,6 +3,8 @@
 The fitted object is two numbers; it travels inside the model.
 """
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +17,9 @@ from napari_cyclegan3d.engine.volume import Volume
 
 SLAB_VOXELS = 2**21
 SAMPLE_VOXELS = 2**22
+# of a volume larger than that, only cubes spread over it are looked into
+CHECKED_VOXELS = 2**26
+CUBE_SIDE, CUBES = 64, 5
 
 
 class Intensity(Settings):
@@ -71,15 +76,20 @@ def fit_intensity(volumes: Sequence[Volume], config: IntensityConfig) -> Intensi
 def check_contrast(volume: Volume) -> None:
     """Refuse a volume that shows nothing; reads until it shows something.
 
+    Cubes are read first, since a slab may run through many chunks of a file. A very
+    large volume is never read as a whole: it passes.
+
     Raises:
         InputError: No voxel is a finite number, or all are the same.
     """
     summary = _Summary()
-    for slab in _slabs(volume):
-        summary.add(slab)
+    small = math.prod(volume.shape) <= CHECKED_VOXELS
+    for part in itertools.chain(_cubes(volume), _slabs(volume) if small else ()):
+        summary.add(part)
         if summary.low < summary.high:
             return
-    summary.check(volume.name)
+    if small:
+        summary.check(volume.name)
 
 
 class _Summary:
@@ -118,6 +128,23 @@ class _Summary:
             raise InputError(f"{name}: no voxel is a finite number; it shows nothing")
         if self.low == self.high:
             raise InputError(f"{name}: every voxel is {self.low:g}; it shows nothing")
+
+
+def _cubes(volume: Volume) -> Iterator[NDArray[np.generic]]:
+    """Small parts on an even grid, the first corner first."""
+    axes = [
+        sorted(
+            {
+                step * (size - min(CUBE_SIDE, size)) // (CUBES - 1)
+                for step in range(CUBES)
+            }
+        )
+        for size in volume.shape
+    ]
+    for z, y, x in itertools.product(*axes):
+        yield volume.read(
+            (slice(z, z + CUBE_SIDE), slice(y, y + CUBE_SIDE), slice(x, x + CUBE_SIDE))
+        )
 
 
 def _slabs(volume: Volume) -> Iterator[NDArray[np.generic]]:

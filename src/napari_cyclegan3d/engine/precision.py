@@ -4,6 +4,7 @@ import copy
 import statistics
 import time
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ ROUNDS = 3
 # more than the rounding of any sound network
 LARGEST_ERROR = 0.1
 LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+# what the trials of a network have shown, by device
+_found: WeakKeyDictionary[Generator, dict[torch.device, torch.dtype]] = (
+    WeakKeyDictionary()
+)
 
 
 def converted(network: Generator, dtype: torch.dtype) -> Generator:
@@ -45,6 +50,7 @@ def fastest_precision(
     """The number format for a setting; "auto" tries both where bf16 is native.
 
     bf16 is taken if it is faster here and its result is that of fp32 within rounding.
+    That takes a moment and is remembered for as long as the network lives.
 
     Args:
         name: "auto", "fp32" or "bf16".
@@ -54,6 +60,14 @@ def fastest_precision(
     wanted = choose_precision(name, device)
     if name != "auto" or wanted == torch.float32:
         return wanted
+    found = _found.setdefault(network, {})
+    if device not in found:
+        found[device] = _tried(network, device)
+    return found[device]
+
+
+def _tried(network: Generator, device: torch.device) -> torch.dtype:
+    """bf16 if it is faster and sound, else fp32."""
     side = max(2, PROBE_VOXELS // network.stride // 2) * network.stride
     random = torch.Generator().manual_seed(0)
     image = torch.randn(

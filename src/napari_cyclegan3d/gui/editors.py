@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cyclegan3d.engine.settings import limits
+from napari_cyclegan3d.gui import labels
 
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 1e9
@@ -149,7 +150,7 @@ def _float_box(within: Mapping[str, float]) -> Editor:
 def _combo_box(choices: tuple[Any, ...]) -> Editor:
     box = QuietCombo()
     for choice in choices:
-        box.addItem(str(choice), choice)
+        box.addItem(labels.choice(choice), choice)
     return Editor(
         box,
         box.currentData,

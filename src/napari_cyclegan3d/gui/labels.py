@@ -3,6 +3,8 @@
 What they mean is said by their descriptions, in the tooltips.
 """
 
+from collections.abc import Sequence
+
 from napari_cyclegan3d.engine.settings import Settings
 
 TITLES = {
@@ -112,6 +114,23 @@ LABELS = {
     "overlap": "Overlap (share)",
     "memory": "Memory (GB)",
 }
+
+# choices whose names in files are no words
+CHOICES = {"a_to_b": "A → B", "b_to_a": "B → A"}
+
+UNITS = {"micrometer": "µm", "millimeter": "mm", "nanometer": "nm", "pixel": "px"}
+
+
+def choice(value: object) -> str:
+    """What a choice is called."""
+    return CHOICES.get(str(value), str(value))
+
+
+def voxel_size(spacing: Sequence[float], unit: str) -> str:
+    """Voxel size with its unit, such as `2 × 1 × 1 µm`; one number for a cube."""
+    sizes = [f"{size:.3g}" for size in spacing]
+    shown = sizes[0] if len(set(sizes)) == 1 else " × ".join(sizes)
+    return f"{shown} {UNITS.get(unit, unit)}"
 
 
 def label(model: type[Settings], name: str) -> str:

@@ -12,6 +12,7 @@ from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.domains.counts import Counts, count
 from napari_cyclegan3d.gui.domains.thumbnails import sampled_planes, thumbnail
+from napari_cyclegan3d.gui.labels import voxel_size
 from napari_cyclegan3d.gui.source import Source
 from napari_cyclegan3d.io.dataset_json import Part
 
@@ -30,6 +31,9 @@ class Facts:
         fingerprints: By volume, for those looked into: what a sample of planes holds;
             None where it is all of one value.
         remarks: Sentences about values that one cannot learn from.
+        whole: Shape of the first volume without the source's region.
+        text: What the command line takes for the source; None for a layer that came
+            from no file.
         error: Why the source cannot be used; empty if it can.
     """
 
@@ -38,6 +42,8 @@ class Facts:
     counts: Counts | None = None
     fingerprints: tuple[str | None, ...] = ()
     remarks: tuple[str, ...] = ()
+    whole: tuple[int, int, int] | None = None
+    text: str | None = None
     error: str = ""
 
 
@@ -46,8 +52,10 @@ def look_at(source: Source, part: Part = "train") -> Facts:
     try:
         volumes = source.volumes(part)
         sampled = [sampled_planes(volume) for volume in volumes[:MOST_READ]]
+        whole = volumes if source.region is None else Source(source.item).volumes(part)
     except InputError as error:
-        return Facts(error=str(error))
+        # a row has no room for the folder, which its tooltip tells
+        return Facts(error=str(error).replace(str(source.item), source.name))
     remarks = [
         remark
         for volume, planes in zip(volumes, sampled, strict=False)
@@ -59,6 +67,8 @@ def look_at(source: Source, part: Part = "train") -> Facts:
         count(plane for planes in sampled for plane in planes),
         tuple(_fingerprint(planes) for planes in sampled),
         tuple(remarks),
+        whole[0].shape if whole else None,
+        source.text(),
     )
 
 
@@ -77,10 +87,7 @@ def describe(facts: Facts) -> str:
 
 def spacing_text(volume: Volume) -> str:
     """Voxel size with its unit, such as `2 × 1 × 1 µm`."""
-    sizes = [f"{size:.3g}" for size in volume.spacing]
-    shown = sizes[0] if len(set(sizes)) == 1 else " × ".join(sizes)
-    short = {"micrometer": "µm", "millimeter": "mm", "nanometer": "nm", "pixel": "px"}
-    return f"{shown} {short.get(volume.unit, volume.unit)}"
+    return voxel_size(volume.spacing, volume.unit)
 
 
 def _remarks(name: str, planes: Sequence[NDArray[Any]]) -> list[str]:

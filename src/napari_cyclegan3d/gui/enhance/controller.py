@@ -95,6 +95,7 @@ class EnhanceController:
     def add(self, items: Sequence[Image | Path]) -> None:
         """Put layers, files and folders into the queue."""
         refused = self.dock.source.add(items)
+        self.dock.show_queue()
         if refused:
             self.dock.status.refuse("; ".join(refused))
 
@@ -194,6 +195,8 @@ class EnhanceController:
             layer = self._layers.pop(result)
             self._told.append(f"Added layer {layer.layer.name!r}{seams}")
             layer.finish()
+            if result.layer is not None:
+                self._preview.make_way(result.layer)
 
     def _on_end(self) -> None:
         assert self._entry is not None

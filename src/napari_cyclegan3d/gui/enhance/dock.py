@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QSize, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -93,6 +93,11 @@ class EnhanceDock(QWidget):
         """Put layers, files and folders into the queue."""
         self.controller.add(items)
 
+    def show_queue(self) -> None:
+        """Scroll to the queue: a low dock would hide what was just put there."""
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+        self._area.ensureWidgetVisible(self.queue, 0, 0)
+
     def enhance(self) -> None:
         """Enhance what is in the queue, or else the chosen layer."""
         self.controller.enhance()
@@ -134,12 +139,14 @@ class EnhanceDock(QWidget):
         column.addWidget(self.form)
         column.addStretch()
         layout = QVBoxLayout(self)
-        layout.addWidget(scrolled(page), stretch=1)
+        self._area = scrolled(page)
+        layout.addWidget(self._area, stretch=1)
         layout.addLayout(_row(self.box_button, self.click_button, self.slab_button))
         layout.addWidget(self.status)
-        layout.addWidget(self.progress)
+        progress = _row(self.progress)
+        progress.addWidget(self.memory)
+        layout.addLayout(progress)
         layout.addLayout(_row(self.enhance_button, self.cancel_button))
-        layout.addWidget(self.memory)
         # neither long names nor rows of numbers widen the dock
         for box in page.findChildren(QComboBox):
             box.setMinimumContentsLength(8)

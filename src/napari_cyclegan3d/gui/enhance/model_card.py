@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cyclegan3d.engine.checkpoint import Model, Provenance
 from napari_cyclegan3d.engine.thumbnails import SHOWN, Thumbnail
+from napari_cyclegan3d.gui.labels import voxel_size
 
 # voxel sizes of layer and training data that differ by more deserve a word
 SPACING_TOLERANCE = 0.1
@@ -34,10 +35,10 @@ class ModelCard(QWidget):
         grid = QGridLayout(self.pictures)
         grid.setContentsMargins(0, 0, 0, 0)
         for column, (name, picture) in enumerate(self._labels.items()):
-            title = QLabel(name)
+            title = QLabel(name.replace("_", " "))
             title.setAlignment(Qt.AlignmentFlag.AlignCenter)
             picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            picture.setToolTip(f"{name} in the last preview of the training")
+            picture.setToolTip(f"{title.text()} in the last preview of the training")
             grid.addWidget(picture, 0, column)
             grid.addWidget(title, 1, column)
         self.pictures.hide()
@@ -64,8 +65,8 @@ class ModelCard(QWidget):
 def describe(model: Model, layer: Image | None) -> str:
     """The text of a card, as rich text."""
     origin, config = model.header.provenance, model.header.config
-    size_a = _spacing(origin.spacing_a, origin.unit_a)
-    size_b = _spacing(origin.spacing_b, origin.unit_b)
+    size_a = voxel_size(origin.spacing_a, origin.unit_a)
+    size_b = voxel_size(origin.spacing_b, origin.unit_b)
     lines = [
         f"<b>{escape(model.name)}</b>{escape(_when(origin))}",
         escape(f"A: {_names(origin.volumes_a) or 'made from B'} ({size_a})"),
@@ -91,7 +92,7 @@ def _unseen(model: Model, layer: Image) -> str:
     ratio = size / np.array(origin.spacing_a)
     if not same_unit or np.abs(ratio - 1).max() <= SPACING_TOLERANCE:
         return ""
-    shown = _spacing(tuple(size), origin.unit_a)
+    shown = voxel_size(tuple(size), origin.unit_a)
     return (
         f"{layer.name} has voxels of {shown}: the model has not seen any of that size."
     )
@@ -112,10 +113,6 @@ def _when(origin: Provenance) -> str:
     except ValueError:
         return ""
     return f", {saved:%Y-%m-%d %H:%M}"
-
-
-def _spacing(spacing: tuple[float, ...], unit: str) -> str:
-    return " × ".join(f"{side:.4g}" for side in spacing) + f" {unit}"
 
 
 def _pixmap(thumbnail: Thumbnail) -> QPixmap:

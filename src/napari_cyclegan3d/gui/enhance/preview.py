@@ -9,7 +9,7 @@ from napari.utils.notifications import show_warning
 
 from napari_cyclegan3d.engine.events import Warned
 from napari_cyclegan3d.gui.enhance.progress import EnhanceProgress
-from napari_cyclegan3d.gui.enhance.result import add_glimpse
+from napari_cyclegan3d.gui.enhance.result import is_result_of, show_glimpse
 from napari_cyclegan3d.gui.enhance.running import Running
 from napari_cyclegan3d.gui.enhance.task import Glimpsed, Task
 from napari_cyclegan3d.gui.enhance.view import (
@@ -69,6 +69,13 @@ class EnhancePreview:
         events = look(task, centre, across, frame)
         self._running.start(events, self._on_event, self._on_end)
 
+    def make_way(self, layer: Image) -> None:
+        """Take the glimpse of a layer away: all of its result is there now."""
+        viewer, shown = self._dock.viewer, self._shown
+        if shown is not None and shown in viewer.layers and is_result_of(shown, layer):
+            viewer.layers.remove(shown)
+            self._shown = None
+
     def stop_listening(self) -> None:
         """No longer wait for clicks."""
         self._dock.click_button.setChecked(False)
@@ -83,9 +90,7 @@ class EnhancePreview:
     def _show(self, glimpsed: Glimpsed) -> None:
         assert self._source is not None
         viewer = self._dock.viewer
-        if self._shown is not None and self._shown in viewer.layers:
-            viewer.layers.remove(self._shown)
-        self._shown = add_glimpse(viewer, self._source, glimpsed)
+        self._shown = show_glimpse(viewer, self._source, glimpsed, self._shown)
         sides = " × ".join(str(part.stop - part.start) for part in glimpsed.region)
         taken = time.monotonic() - self._begun
         self._dock.status.say(

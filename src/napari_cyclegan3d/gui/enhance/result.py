@@ -12,6 +12,7 @@ from napari_cyclegan3d.gui.enhance.task import Glimpsed, Result
 from napari_cyclegan3d.gui.layers import (
     for_display,
     result_layer_data,
+    source_name,
     stem,
     to_layer_data,
 )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 INTERVAL_MS = 250
 # and takes no more than this share of the GUI thread's time
 BUSY = 0.05
+PLACE = ("scale", "translate", "rotate", "shear", "affine")
 
 
 class GrowingLayer(QObject):
@@ -108,19 +110,45 @@ def add_files(viewer: "napari.viewer.Viewer", result: Result) -> Image:
     return add_quietly(viewer, data, kwargs)
 
 
-def add_glimpse(
-    viewer: "napari.viewer.Viewer", layer: Image, glimpsed: Glimpsed
+def show_glimpse(
+    viewer: "napari.viewer.Viewer",
+    layer: Image,
+    glimpsed: Glimpsed,
+    shown: Image | None = None,
 ) -> Image:
-    """A glimpse as a layer over the part of its source that it shows."""
+    """A glimpse as a layer over the part of its source that it shows.
+
+    Args:
+        viewer: Where it appears.
+        layer: The source.
+        glimpsed: The glimpse.
+        shown: The layer of the glimpse before. If that was of the same source, it shows
+            the new one, with its colours as the user has set them; else it goes.
+
+    Returns:
+        The layer that shows it.
+    """
     start, data = [part.start for part in glimpsed.region], glimpsed.volume.read()
     if glimpsed.frame is not None:
         start, data = [glimpsed.frame, *start], data[None]
     _, kwargs, _ = result_layer_data(
         layer, glimpsed.volume, glimpsed.scale, start, data
     )
+    if shown is not None and shown in viewer.layers:
+        if is_result_of(shown, layer) and shown.ndim == data.ndim:
+            shown.data = data
+            for name in PLACE:
+                setattr(shown, name, kwargs[name])
+            return shown
+        viewer.layers.remove(shown)
     kwargs["name"] = f"{layer.name} preview"
     kwargs["contrast_limits"] = _apart(glimpsed.limits)
     return add_quietly(viewer, data, kwargs)
+
+
+def is_result_of(shown: Image, layer: Image) -> bool:
+    """Whether a layer shows something that was made from another one."""
+    return source_name(shown) == str(layer.name)
 
 
 def place(result: Result, volume: Volume | None = None) -> dict[str, Any]:

@@ -175,7 +175,7 @@ class EnhanceSettings:
         if not is_file:
             return False, ""
         folder = output.folder or beside(volume)
-        return True, f"Takes {size / 1e9:.2g} GB, goes to {folder}."
+        return True, f"Takes {size / 1e9:.4g} GB, goes to {folder}."
 
     def _bytes(self, layer: Image) -> int:
         """What the results of a layer take."""

@@ -44,6 +44,7 @@ class SourcePage(QWidget):
             "The layer that is previewed, and enhanced where the queue is empty"
         )
         self.layer_choice.native.setAccessibleName("Layer")
+        self.layer_choice.native.setPlaceholderText("no image layer is open")
         self.frames = FrameRange()
         self.queue = QueueList()
         self.queue_button = small_button("+ Layer", "Put the layer into the queue")
