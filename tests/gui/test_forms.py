@@ -29,6 +29,7 @@ from napari_cyclegan3d.engine.presets import load_preset, preset_names
 from napari_cyclegan3d.engine.settings import Settings, parse
 from napari_cyclegan3d.gui.forms import MORE, SettingsForm
 from napari_cyclegan3d.gui.labels import LABELS, TITLES, label
+from napari_cyclegan3d.gui.parts import folded, scrolled
 
 MODELS = [TrainConfig, EnhanceConfig]
 FAR = 2**31 - 1
@@ -225,7 +226,7 @@ def test_every_section_has_a_title(qtbot: QtBot) -> None:
     sections = [name for name, value in TrainConfig() if isinstance(value, Settings)]
     assert sections == list(TITLES)
     folds = form.findChildren(QCollapsible)
-    assert [fold.text() for fold in folds] == list(TITLES.values())
+    assert [fold.text() for fold in folds] == [f"▸ {one}" for one in TITLES.values()]
     assert not any(fold.isExpanded() for fold in folds)
 
 
@@ -460,7 +461,7 @@ def test_what_matters_less_is_folded_and_nothing_is_lost(qtbot: QtBot) -> None:
     form = SettingsForm(EnhanceConfig, top=("direction", "memory"))
     qtbot.addWidget(form)
     fold = form.findChild(QCollapsible)
-    assert fold.text() == MORE
+    assert fold.text() == f"▸ {MORE}"
     assert not fold.isExpanded()
     for name in EnhanceConfig.model_fields:
         widget = form.findChild(QWidget, name)
@@ -477,6 +478,33 @@ def test_what_is_hidden_is_kept_and_cannot_be_edited(qtbot: QtBot) -> None:
     settings = parse(TrainConfig, {"seed": 7, "keep": 9, "steps": 5})
     form.set_value(settings)
     assert form.value() == settings
+
+
+def test_the_arrow_of_a_section_has_the_colour_of_its_text(qtbot: QtBot) -> None:
+    fold = folded("Losses", QWidget())
+    qtbot.addWidget(fold)
+    button = fold.toggleButton()
+    assert button.icon().isNull(), "an icon keeps the colour it was drawn in"
+    assert button.text() == "▸ Losses"
+    button.click()
+    assert button.text() == "▾ Losses"
+    fold.collapse(animate=False)
+    assert button.text() == "▸ Losses"
+    assert button.accessibleName() == "Losses"
+
+
+def test_the_width_of_a_page_does_not_depend_on_its_height(qtbot: QtBot) -> None:
+    page = QWidget()
+    area = scrolled(page)
+    qtbot.addWidget(area)
+    area.resize(300, 300)
+    area.show()
+    widths = set()
+    for height in (100, 1000):
+        page.setMinimumHeight(height)
+        QApplication.processEvents()
+        widths.add(page.width())
+    assert len(widths) == 1, "pictures that fit the width would change the height"
 
 
 def test_sections_that_were_unfolded_can_be_unfolded_again(qtbot: QtBot) -> None:

@@ -103,20 +103,19 @@ def test_what_cannot_be_trained_on_is_refused_in_a_sentence_and_nothing_is_writt
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_existing_run_is_refused_and_left_as_it_was(
+def test_an_existing_run_is_left_as_it_was(
     train_dock_alone: TrainDock, tiny: Callable[..., Any], qtbot: QtBot
 ) -> None:
     dock = train_dock_alone
     dock.settings.form.set_value(tiny(steps=1))
     click(qtbot, dock.start_button)
     wait_until_idle(qtbot, dock)
-    before = {p: p.read_bytes() for p in dock.run_path.rglob("*") if p.is_file()}
-    with qtbot.capture_exceptions() as uncaught:
-        click(qtbot, dock.start_button)
-        qtbot.waitUntil(lambda: "already holds" in dock.status.text(), timeout=PATIENCE)
-    assert not uncaught
+    run = dock.run_path
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    click(qtbot, dock.start_button)
     wait_until_idle(qtbot, dock)
-    after = {p: p.read_bytes() for p in dock.run_path.rglob("*") if p.is_file()}
+    assert dock.run_path != run
+    after = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     assert after == before
 
 
@@ -181,11 +180,16 @@ def test_a_refused_folder_is_told_until_another_is_chosen(
 ) -> None:
     dock = train_dock_alone
     dock.settings.form.set_value(tiny(steps=2))
-    for _ in range(2):
-        click(qtbot, dock.start_button)
-        wait_until_idle(qtbot, dock)
-    assert "already holds" in dock.status.text()
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    run = dock.run_path
+    (tmp_path / "file").touch()
+    dock.data.run_folder.value = tmp_path / "file" / "run"
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    assert "cannot be made" in dock.status.text()
     assert dock.progress_page.preview.images, "a refusal keeps what was to be seen"
+    dock.data.run_folder.value = run
     dock.settings.form.set_value(tiny(steps=3))
     assert dock.status.text() == "This run is at step 2: press Resume."
     dock.data.run_folder.value = tmp_path / "other"

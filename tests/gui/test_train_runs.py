@@ -3,9 +3,11 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,21 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QSettings, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton, QSpinBox
 
+from napari_cyclegan3d import io
 from napari_cyclegan3d.engine import memory
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.gui.closing import CLOSE_BUTTON
+from napari_cyclegan3d.gui.contributions import read
+from napari_cyclegan3d.gui.remembered import recall
 from napari_cyclegan3d.gui.train import controller
 from napari_cyclegan3d.gui.train.dock import State, TrainDock
-from napari_cyclegan3d.gui.train.remembering import free_run, unfinished_run
+from napari_cyclegan3d.gui.train.remembering import (
+    free_run,
+    next_run,
+    unfinished_run,
+)
 
 PATIENCE = 60_000
 LONG = 10**6
@@ -159,6 +168,7 @@ def test_a_run_that_goes_on_is_not_offered_elsewhere(
 
 KILLED = """
 import sys
+import time
 from pathlib import Path
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QApplication
@@ -241,6 +251,86 @@ def test_an_earlier_run_brings_its_settings_volumes_and_curves(
     assert last_saved(dock.run_path) == 6
 
 
+def test_start_leaves_a_finished_run_alone_and_takes_the_next_folder(
+    dock: TrainDock, tiny: Tiny, qtbot: QtBot
+) -> None:
+    dock.settings.form.set_value(tiny(steps=2))
+    for name in ("run-001", "run-002"):
+        click(qtbot, dock.start_button)
+        wait_until_idle(qtbot, dock)
+        assert dock.run_path.name == name
+        assert dock.status.text() == f"Saved in {dock.run_path}"
+        assert last_saved(dock.run_path) == 2
+
+
+def test_a_run_whose_folder_was_removed_meanwhile_is_told_in_a_sentence(
+    dock: TrainDock, tiny: Tiny, qtbot: QtBot
+) -> None:
+    dock.settings.form.set_value(tiny(steps=LONG, preview_every=0))
+    click(qtbot, dock.start_button)
+    wait_for_steps(qtbot, dock, 2)
+    shutil.rmtree(dock.run_path)
+    click(qtbot, dock.stop_button)
+    wait_until_idle(qtbot, dock)
+    assert "does not exist; create it" in dock.status.text()
+
+
+def test_the_next_run_has_the_next_number(tmp_path: Path) -> None:
+    for name in ("best", "run-009", "scan 7"):
+        assert next_run(tmp_path / name) == tmp_path / name, "nothing is in it"
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        assert next_run(tmp_path / name) == tmp_path / name, "still nothing"
+        (tmp_path / name / "model.safetensors").touch()
+    (tmp_path / "scan 8").mkdir()
+    found = [next_run(tmp_path / name).name for name in ("best", "run-009", "scan 7")]
+    assert found == ["best-2", "run-010", "scan 9"]
+
+
+def test_what_is_remembered_of_a_layer_is_read_before_the_dock_is_hidden(
+    dock: TrainDock, slow: Path, qtbot: QtBot
+) -> None:
+    ((data, about, _),) = read(str(slow))
+    dock.data.set_sources({"a": [Image(data, **about)], "b": []})
+    qtbot.waitUntil(lambda: None not in dock.data.domain_a.facts(), timeout=PATIENCE)
+    slow.unlink()
+    assert dock.data.texts()["a"] == [str(slow)]
+    dock.show()
+    dock.hide()
+    assert recall("train/sources")["a"] == [str(slow)]
+
+
+class Slow:
+    """Voxels that take a while, or more memory than there is."""
+
+    def __init__(self, voxels: Any, seconds: float = 0, reads: int = LONG) -> None:
+        self.voxels, self.seconds, self.reads = voxels, seconds, reads
+        self.shape, self.dtype, self.ndim = voxels.shape, voxels.dtype, voxels.ndim
+
+    def __getitem__(self, key: Any) -> Any:
+        self.reads -= 1
+        if self.reads < 0:
+            raise MemoryError("std::bad_alloc")
+        time.sleep(self.seconds)
+        return self.voxels[key]
+
+
+def test_a_training_can_be_stopped_while_its_volumes_are_read(
+    dock: TrainDock, tiny: Tiny, qtbot: QtBot
+) -> None:
+    noise = np.random.default_rng(2).normal(5, 2, (400, 1024, 128)).astype(np.float32)
+    layer = Image(Slow(noise, 0.2), name="slow", multiscale=False)
+    dock.data.set_sources({"a": [layer], "b": [layer]})
+    dock.settings.form.set_value(tiny(steps=LONG))
+    click(qtbot, dock.start_button)
+    assert dock.progress.maximum() == 0, "it says that it is at work"
+    qtbot.wait(300)
+    click(qtbot, dock.stop_button)
+    qtbot.waitUntil(lambda: dock.state is State.IDLE, timeout=1500)
+    assert dock.status.text().startswith("Stopped before the first step")
+    assert dock.progress.maximum() > 0
+    assert not dock.run_path.exists()
+
+
 def test_what_is_no_run_is_not_continued(dock: TrainDock, tmp_path: Path) -> None:
     before = dock.run_path
     assert not dock.continue_run(tmp_path)
@@ -284,6 +374,23 @@ def test_a_training_too_large_for_the_memory_is_offered_again_with_what_fits(
     used = RunFolder(dock.run_path).config()
     assert 1 <= used.batch < 64
     assert used == large.model_copy(update={"batch": used.batch})
+
+
+def test_memory_that_runs_out_beside_the_steps_is_explained_as_well(
+    dock: TrainDock, tiny: Tiny, slow: Path, qtbot: QtBot
+) -> None:
+    layer = Image(Slow(io.read(slow).read(), reads=2), name="slow", multiscale=False)
+    dock.data.set_sources({"a": [slow], "b": [layer]})
+    dock.settings.form.set_value(tiny(steps=LONG, batch=2))
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    assert "too little memory for batch 2" in dock.status.text()
+    dock.data.set_sources({"a": [slow], "b": [slow]})
+    click(qtbot, dock.offer.accept_button)
+    wait_for_steps(qtbot, dock, 1)
+    assert dock.settings.value().batch == 1
+    dock.stop()
+    wait_until_idle(qtbot, dock)
 
 
 def test_a_training_that_runs_out_of_memory_is_restarted_with_what_it_has_learned(

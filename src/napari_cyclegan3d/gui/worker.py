@@ -152,7 +152,7 @@ def translated(events: Iterator[Any]) -> Generator[Any, Any, None]:
 
 
 def _step_back() -> None:
-    """Lower the priority of the thread that calls this, where threads have their own."""
+    """Lower the priority of the calling thread, where threads have their own."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 

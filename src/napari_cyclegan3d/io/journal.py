@@ -114,7 +114,8 @@ class Journal:
         from napari_cyclegan3d.io.history import write_history
 
         self._drawn_step = self._step
-        write_history(self._run)
+        if (self._run / "metrics.csv").exists():  # nobody has removed it
+            write_history(self._run)
 
 
 def write_animation(previews: Path) -> Path:

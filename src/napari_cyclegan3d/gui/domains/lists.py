@@ -98,6 +98,18 @@ class DomainList(QGroupBox):
         """What is chosen, in the order in which it was added."""
         return [row.source for row in self._rows]
 
+    def texts(self) -> list[str | None]:
+        """What the command line takes for each row, as far as it is known.
+
+        None for a layer that came from no file, or is still being looked at.
+        """
+        return [
+            (row.facts.text if row.facts else None)
+            if row.source.is_layer
+            else row.source.text()
+            for row in self._rows
+        ]
+
     def facts(self) -> list[Facts | None]:
         """What is known of each row; None: it is still being looked at."""
         return [row.facts for row in self._rows]
@@ -153,8 +165,10 @@ class DomainList(QGroupBox):
         for row in self._rows[: self._rows.index(chosen)]:
             known = row.facts is not None and row.facts.volumes
             number += len(known or row.source.volumes(self._part))
-        volume = Source(chosen.source.item).volumes(self._part)[0]
-        bounds = bounds_of(chosen.source.region, volume.shape)
+        shape = chosen.facts.whole if chosen.facts is not None else None
+        if shape is None:
+            shape = Source(chosen.source.item).volumes(self._part)[0].shape
+        bounds = bounds_of(chosen.source.region, shape)
         for at, (start, stop), axis in zip(place, bounds, "zyx", strict=True):
             if not start <= at < stop:
                 raise InputError(
@@ -210,7 +224,10 @@ class DomainList(QGroupBox):
         self.view.set_row(
             number,
             f"{mark}{source.name} {region_text(source.region)}".rstrip(),
-            (describe(facts) if facts else "is being looked at …") + preview,
+            (describe(facts) if facts else "is being looked at …").removeprefix(
+                f"{source.name}: "
+            )
+            + preview,
             "\n".join([str(source.item), *said]),
             facts.thumbnail if facts else None,
         )

@@ -87,6 +87,13 @@ class DataPage(QWidget):
         """What is chosen: for a, b, validate_a and validate_b."""
         return {key: one.sources() for key, one in self._lists.items()}
 
+    def texts(self) -> dict[str, list[str | None]]:
+        """What the command line takes for each source, as far as it is known.
+
+        None for a layer that came from no file, or is still being looked at.
+        """
+        return {key: one.texts() for key, one in self._lists.items()}
+
     def set_sources(self, sources: Mapping[str, Sequence[Item | None]]) -> None:
         """Choose other sources; None stands for a layer of another day."""
         for key, one in self._lists.items():

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer  # before pyqtgraph, which else picks a binding
+from qtpy.QtCore import (
+    QPoint,
+    Qt,
+    QTimer,
+)  # before pyqtgraph, which else picks a binding
 from qtpy.QtGui import QPainter, QPixmap, QShowEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -18,6 +22,7 @@ import pyqtgraph as pg  # isort: skip
 
 REDRAW_MS = 500
 HEIGHT = 120
+NARROWEST = 320  # of the dock that the names are sure to fit
 MOST_DRAWN = 400
 PICTURE_SCALE = 3
 
@@ -137,7 +142,7 @@ class Curves(QWidget):
         picture.setDevicePixelRatio(PICTURE_SCALE)
         picture.fill(Qt.GlobalColor.transparent)
         painter = QPainter(picture)
-        self.render(painter)
+        self.render(painter, QPoint())
         painter.end()
         with atomic_path(path) as temporary:
             if not picture.save(str(temporary), "PNG"):
@@ -216,6 +221,9 @@ class Curves(QWidget):
 
     def _name_curves(self) -> None:
         self.names.setText(" ".join(map(self._link, self.series)))
+        # a stack of pages does not ask how high words are that wrap; it must not depend
+        # on the present width, which depends on the height where there are scroll bars
+        self.names.setMinimumHeight(max(0, self.names.heightForWidth(NARROWEST)))
 
     def _link(self, name: str) -> str:
         hidden = name in self.hidden

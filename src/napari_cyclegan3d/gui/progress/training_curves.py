@@ -55,7 +55,7 @@ class TrainingCurves(QTabWidget):
         self.shares = Curves(1 - 1 / LENGTH, limits=(-1, 1))
         self.scores = Curves(0)
         self.addTab(self.losses, "Losses")
-        self.addTab(self.shares, "Discriminators")
+        self.addTab(self.shares, "Accuracy")
         self.addTab(self.scores, "Scores")
         self.setTabToolTip(
             1,

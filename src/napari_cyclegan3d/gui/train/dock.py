@@ -15,6 +15,7 @@ from napari_cyclegan3d.gui.train.panel import TrainPanel
 from napari_cyclegan3d.gui.train.remembering import (
     free_run,
     last_step,
+    next_run,
     recall_dock,
     remember_dock,
 )
@@ -89,6 +90,8 @@ class TrainDock(TrainPanel):
         """
         if self.is_busy:
             return
+        if not resume:
+            self._move_on()
         try:
             plan = self._plan(resume=resume, start_from=start_from)
         except InputError as error:
@@ -160,6 +163,12 @@ class TrainDock(TrainPanel):
         super().hideEvent(event)
         remember_dock(self)
 
+    def _move_on(self) -> None:
+        """Leave the run in the folder as it is; a new one gets the next folder."""
+        path = next_run(self.run_path)
+        if path != self.run_path:
+            self.data.run_folder.value = path
+
     def _plan(self, *, resume: bool, start_from: Path | None = None) -> Plan:
         """What is set, with the places of the previews."""
         config = self.settings.value()
@@ -221,7 +230,7 @@ class TrainDock(TrainPanel):
         except InputError as error:
             self.status.refuse(str(error))
             return
-        self.status.say(copy_command(plan, resumed))
+        self.status.say(copy_command(plan, self.data.texts(), resumed))
 
     def _copy_yaml(self) -> None:
         try:

@@ -65,7 +65,7 @@ class TrainPanel(QWidget):
         self.use_button = small_button(
             "Use this model", "Open the Enhance dock with the model of this run"
         )
-        self.start_button.setToolTip("Train with these volumes and settings")
+        self.start_button.setToolTip("Train anew with these volumes and settings")
         self.pause_button.setToolTip("Wait after this step")
         self.resume_button.setToolTip("Go on, also with a run that was stopped")
         self.stop_button.setToolTip("Save after this step and stop")

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.gui.preferences import preferences
 from napari_cyclegan3d.gui.remembered import recall, remember
-from napari_cyclegan3d.gui.source import Source, Sources
+from napari_cyclegan3d.gui.source import Source
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.train.dock import TrainDock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RUN, RUNS = "train/run", "train/runs"
 SETTINGS, SOURCES = "train/settings", "train/sources"
 TAB, FOLDS = "train/tab", "train/folds"
+NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,23 @@ def free_run(parent: Path | None = None) -> Path:
     while (folder / f"run-{number:03d}").exists():
         number += 1
     return folder / f"run-{number:03d}"
+
+
+def next_run(path: Path) -> Path:
+    """The folder if no training was in it, else the next free one beside it.
+
+    After run-001 comes run-002, after best comes best-2.
+    """
+    try:
+        RunFolder(path).check_new()
+    except InputError:
+        match = NUMBERED.fullmatch(path.name)
+        name, digits = (match[1], match[2]) if match else (f"{path.name}-", "1")
+        number = int(digits)
+        while path.exists():
+            number += 1
+            path = path.with_name(f"{name}{number:0{len(digits)}d}")
+    return path
 
 
 def last_step(path: Path) -> int | None:
@@ -97,8 +116,9 @@ def _is_alive(process: int) -> bool:
 
 
 def remember_dock(dock: "TrainDock") -> None:
-    """Keep what is set and shown in a dock."""
-    remember(SOURCES, _texts(dock.data.sources()))
+    """Keep what is set and shown in a dock; nothing is read."""
+    texts = dock.data.texts()
+    remember(SOURCES, {key: [one for one in texts[key] if one] for key in texts})
     remember(SETTINGS, dock.settings.form.values())
     remember(TAB, dock.tabs.currentIndex())
     remember(FOLDS, dock.settings.form.unfolded())
@@ -119,12 +139,6 @@ def recall_dock(dock: "TrainDock") -> None:
         dock.settings.form.unfold(folds)
     if isinstance(tab, int):
         dock.tabs.setCurrentIndex(tab)
-
-
-def _texts(sources: Sources) -> dict[str, list[str]]:
-    """What can be found again on another day; layers without a file cannot."""
-    texts = {key: [one.text() for one in some] for key, some in sources.items()}
-    return {key: [text for text in some if text] for key, some in texts.items()}
 
 
 def _present(sources: dict[str, Any]) -> dict[str, list[str]]:
