@@ -303,3 +303,17 @@ def test_voxel_sizes_that_do_not_fit_the_scale_are_remarked_on(
         warned = of(Warned, events)
         assert len(warned) == remarks
         assert all("2 × 2 × 2" in one.message for one in warned)
+
+
+def test_voxel_sizes_are_compared_whatever_their_unit(
+    tiny: ConfigMaker, blobs: Domains
+) -> None:
+    def sized(side: float, unit: str) -> Volume:
+        place = np.diag([side, side, side, 1.0])
+        return replace(blobs.a[0], affine=place, unit=unit)
+
+    fine = sized(0.8, "micrometer")
+    assert not Domains([sized(0.0008, "millimeter")], [fine]).remarks(tiny())
+    (remark,) = Domains([sized(0.8, "millimeter")], [fine]).remarks(tiny())
+    assert "1e+03 × 1e+03 × 1e+03" in remark
+    assert not Domains([sized(0.8, "pixel")], [fine]).remarks(tiny())

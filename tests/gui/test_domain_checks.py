@@ -58,6 +58,17 @@ def test_voxel_sizes_that_do_not_fit_the_scale_are_told(file: Any, tiny: Any) ->
     assert find_warnings(known).all() == []
 
 
+def test_voxel_sizes_are_compared_whatever_their_unit(file: Any, tiny: Any) -> None:
+    same = {
+        "a": facts(file("a.tif", 0.002, "millimeter")),
+        "b": facts(file("b.tif", 2.0)),
+    }
+    assert find_warnings(same, tiny()).all() == []
+    other = same | {"b": facts(file("c.tif", 1.0))}
+    (sentence,) = find_warnings(other, tiny()).all()
+    assert "2 × 2 × 2" in sentence
+
+
 def test_voxels_without_a_size_are_not_compared(file: Any, tiny: Any) -> None:
     known = {
         "a": facts(file("a.tif", 1.0, "pixel")),

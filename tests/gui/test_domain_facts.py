@@ -11,7 +11,8 @@ from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.gui.domains.counts import Counts, common_range, count, densities
 from napari_cyclegan3d.gui.domains.facts import MOST_READ, describe, look_at
-from napari_cyclegan3d.gui.domains.thumbnails import (
+from napari_cyclegan3d.gui.source import Source
+from napari_cyclegan3d.gui.thumbnails import (
     LONGEST_SIDE,
     PLANES,
     SIDE,
@@ -19,7 +20,6 @@ from napari_cyclegan3d.gui.domains.thumbnails import (
     thumbnail,
     to_icon,
 )
-from napari_cyclegan3d.gui.source import Source
 
 
 class Counting:

@@ -11,8 +11,8 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.checkpoint import load_model
@@ -323,6 +323,8 @@ def test_after_the_work_no_voxels_and_nothing_on_the_device_are_held(
     dock.viewer.layers.clear()
     dock.source.layer_choice.choices = []
     dock.reset_choices()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
     gc.collect()
     assert made
     assert all(one() is None for one in made)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.units import unit_name
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io import tiff
-from napari_cyclegan3d.io.units import unit_name
 
 Coordinates = Callable[..., NDArray[Any]]
 

@@ -22,6 +22,7 @@ from napari_cyclegan3d.engine.patches import (
     check_patches,
 )
 from napari_cyclegan3d.engine.sections import AugmentConfig
+from napari_cyclegan3d.engine.units import spacing_ratios
 from napari_cyclegan3d.engine.validation import Validator
 from napari_cyclegan3d.engine.volume import Volume
 
@@ -83,12 +84,10 @@ class Domains:
 
     def remarks(self, config: TrainConfig) -> list[str]:
         """Sentences about what the user should know before the training."""
-        if not self.a or "pixel" in (self.a[0].unit, self.b[0].unit):
-            return []
-        ratios = [
-            a / b for a, b in zip(self.a[0].spacing, self.b[0].spacing, strict=True)
-        ]
-        if all(abs(r / config.scale - 1) < SPACING_TOLERANCE for r in ratios):
+        ratios = spacing_ratios(self.a[0], self.b[0]) if self.a else None
+        if ratios is None or all(
+            abs(r / config.scale - 1) < SPACING_TOLERANCE for r in ratios
+        ):
             return []
         shown = " × ".join(f"{ratio:.3g}" for ratio in ratios)
         return [

@@ -25,8 +25,8 @@ from napari_cyclegan3d.engine.metrics import (
 )
 from napari_cyclegan3d.engine.sections import DegradeConfig
 from napari_cyclegan3d.engine.tiling import output_shape
+from napari_cyclegan3d.engine.units import conversion
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io.units import conversion
 
 RANGE = (0.1, 99.9)
 BASELINES = ("identity", "trilinear")

@@ -14,8 +14,8 @@ from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.sources import Domains
 from napari_cyclegan3d.engine.volume import Region, Volume, format_region
-from napari_cyclegan3d.gui.domains.thumbnails import sampled_planes
 from napari_cyclegan3d.gui.layers import to_volume
+from napari_cyclegan3d.gui.thumbnails import sampled_planes
 from napari_cyclegan3d.io.dataset_json import Part
 from napari_cyclegan3d.io.domains import (
     open_domain,

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.units import conversion, unit_name
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 from napari_cyclegan3d.io.blocks import Sink
 from napari_cyclegan3d.io.flat import Layout, writing
 from napari_cyclegan3d.io.guard import one_sentence
-from napari_cyclegan3d.io.units import conversion, unit_name
 
 # where programs put the voxels: most of them, Data Exchange, NeXus, Diamond's NeXus
 _USUAL = (

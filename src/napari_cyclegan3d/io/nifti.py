@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.units import METRES, conversion
 from napari_cyclegan3d.engine.volume import Shape, Volume
 from napari_cyclegan3d.io.blocks import Sink
 from napari_cyclegan3d.io.flat import FlatSink, Layout, Mapped, staging, writing
@@ -35,7 +36,6 @@ from napari_cyclegan3d.io.nifti_voxels import (
     opened,
     refuse_cut_off,
 )
-from napari_cyclegan3d.io.units import METRES, conversion
 
 _TYPES = (
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64",

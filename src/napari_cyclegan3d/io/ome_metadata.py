@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.units import conversion, unit_name
 from napari_cyclegan3d.engine.volume import Shape, Volume
-from napari_cyclegan3d.io.units import conversion, unit_name
 
 # our own attribute, beside those of OME-Zarr
 NOTE = "napari_cyclegan3d"

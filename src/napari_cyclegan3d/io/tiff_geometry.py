@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffFile
 
+from napari_cyclegan3d.engine.units import conversion, unit_name
 from napari_cyclegan3d.engine.volume import Shape, Volume
-from napari_cyclegan3d.io.units import conversion, unit_name
 
 _NOTE = "napari_cyclegan3d"
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296

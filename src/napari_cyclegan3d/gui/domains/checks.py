@@ -8,6 +8,7 @@ from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.patches import check_patches
 from napari_cyclegan3d.engine.sources import SPACING_TOLERANCE
+from napari_cyclegan3d.engine.units import spacing_ratios
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.domains.facts import Facts, spacing_text
 from napari_cyclegan3d.io.partition import shares_file
@@ -72,7 +73,9 @@ def _uneven_spacing(key: str, rows: Sequence[Facts | None], warnings: Warnings) 
     first: Volume | None = None
     for place, volume, _ in _volumes({key: rows}, key):
         first = first or volume
-        if volume.unit != first.unit or not _alike(volume, first):
+        if (volume.unit == "pixel") != (first.unit == "pixel") or not _alike(
+            spacing_ratios(volume, first)
+        ):
             warnings.add(
                 place,
                 f"{volume.name}: voxels of {spacing_text(volume)}, but those of "
@@ -80,10 +83,10 @@ def _uneven_spacing(key: str, rows: Sequence[Facts | None], warnings: Warnings) 
             )
 
 
-def _alike(one: Volume, other: Volume, scale: float = 1) -> bool:
-    """Whether voxels of one are `scale` times as large as those of the other."""
-    pairs = zip(one.spacing, other.spacing, strict=True)
-    return all(abs(a / (b * scale) - 1) < SPACING_TOLERANCE for a, b in pairs)
+def _alike(ratios: Sequence[float] | None, scale: float = 1) -> bool:
+    """Whether voxels are `scale` times as large as others, or that is not known."""
+    known = ratios or ()
+    return all(abs(ratio / scale - 1) < SPACING_TOLERANCE for ratio in known)
 
 
 def _identical_domains(known: Known, warnings: Warnings) -> None:
@@ -118,12 +121,12 @@ def _seen_in_training(side: str, known: Known, warnings: Warnings) -> None:
 
 def _wrong_scale(known: Known, config: TrainConfig, warnings: Warnings) -> None:
     first = next((volume for _, volume, _ in _volumes(known, "b")), None)
-    if first is None or first.unit == "pixel":
+    if first is None:
         return
     for place, volume, _ in _volumes(known, "a", "validate_a"):
-        if volume.unit != first.unit or _alike(volume, first, config.scale):
+        ratios = spacing_ratios(volume, first)
+        if ratios is None or _alike(ratios, config.scale):
             continue
-        ratios = [a / b for a, b in zip(volume.spacing, first.spacing, strict=True)]
         shown = " × ".join(f"{ratio:.3g}" for ratio in ratios)
         warnings.add(
             place,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.domains.counts import Counts, count
-from napari_cyclegan3d.gui.domains.thumbnails import sampled_planes, thumbnail
 from napari_cyclegan3d.gui.labels import voxel_size
 from napari_cyclegan3d.gui.source import Source
+from napari_cyclegan3d.gui.thumbnails import sampled_planes, thumbnail
 from napari_cyclegan3d.io.dataset_json import Part
 
 # of a row with more volumes only the first ones are looked into

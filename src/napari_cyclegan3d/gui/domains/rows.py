@@ -6,7 +6,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QKeyEvent, QPainter, QPaintEvent, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from napari_cyclegan3d.gui.domains.thumbnails import SIDE, to_icon
+from napari_cyclegan3d.gui.thumbnails import SIDE, to_icon
 
 MOST_VISIBLE = 3
 MARGIN = 4

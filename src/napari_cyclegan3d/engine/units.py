@@ -1,6 +1,7 @@
 """Names of length units, as they are written in headers and as napari knows them."""
 
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.volume import Volume
 
 METRES = {
     "meter": 1.0,
@@ -35,6 +36,21 @@ _NAMES = {
 def unit_name(text: str) -> str:
     """The name of a unit for napari: `µm` → `micrometer`; `pixel` if no length."""
     return _NAMES.get(text.strip().casefold(), "pixel")
+
+
+def spacing_ratios(one: Volume, other: Volume) -> tuple[float, ...] | None:
+    """How many times as large as another's a volume's voxels are (z, y, x).
+
+    None if that is not known, as one of the sizes is in pixels.
+    """
+    if "pixel" in (one.unit, other.unit):
+        return None
+    try:
+        factor = conversion(one.unit, other.unit)
+    except InputError:
+        return None
+    pairs = zip(one.spacing, other.spacing, strict=True)
+    return tuple(factor * a / b for a, b in pairs)
 
 
 def conversion(source: str, target: str) -> float:
