@@ -1,9 +1,9 @@
 """Does the window answer while a training and an enhancement run on the same cores?
 
 Opens napari with the sample volumes, trains in one dock with the preview on, and
-enhances in the other a volume that takes longer than the measurement. A timer is due every 10 ms on the event loop; how
-late it comes is how long a click would have waited. What should come out: a median
-under 20 ms and a 99th percentile under 100 ms.
+enhances in the other a volume that takes longer than the measurement. A timer is due
+every 10 ms on the event loop; how late it comes is how long a click would have waited.
+What should come out: a median under 20 ms and a 99th percentile under 100 ms.
 
     python benchmarks/ui_latency.py --json ui_latency.json
     xvfb-run -a -s "-screen 0 1280x800x24" python benchmarks/ui_latency.py   # no screen
