@@ -1,11 +1,35 @@
 """Small pieces that the docks are put together from."""
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon, QPixmap
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QLayout,
+    QLayoutItem,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QTabWidget,
+    QWidget,
+)
 from superqt import QCollapsible
 
 UNFOLDED, FOLDED = "▾", "▸"
+FOLD_STYLE = (
+    "QPushButton { text-align: left; border: none; }"
+    "QPushButton:focus { text-decoration: underline; }"
+)
+# they have parts, but take the keyboard as a whole
+WHOLE = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
 
 
 def status_line() -> QLabel:
@@ -40,9 +64,11 @@ def folded(title: str, widget: QWidget) -> QCollapsible:
     fold = QCollapsible(title, expandedIcon=icon, collapsedIcon=icon)
     button = fold.toggleButton()
     button.setAccessibleName(title)
+    button.setStyleSheet(FOLD_STYLE)
 
     def turn(unfolded: bool) -> None:
         button.setText(f"{UNFOLDED if unfolded else FOLDED} {title}")
+        fold.content().setEnabled(unfolded)  # else Tab walks through what is not seen
 
     fold.toggled.connect(turn)  # the button tells only of clicks
     turn(button.isChecked())
@@ -61,3 +87,49 @@ def small_button(text: str, tooltip: str, *, checkable: bool = False) -> QPushBu
     button.setCheckable(checkable)
     button.setToolTip(f"<qt>{tooltip}</qt>")
     return button
+
+
+def tab_in_reading_order(page: QWidget) -> None:
+    """Let Tab walk through a page as one reads it, not as it was put together."""
+    for before, after in pairwise(_in_reading_order(page)):
+        QWidget.setTabOrder(before, after)
+
+
+def _in_reading_order(widget: QWidget) -> Iterator[QWidget]:
+    """The widgets that take the keyboard, by the layouts that they lie in."""
+    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        yield widget
+    if isinstance(widget, WHOLE):
+        return
+    inner: list[QWidget | None] = []
+    if isinstance(widget, QTabWidget):
+        pages = (widget.widget(index) for index in range(widget.count()))
+        inner = [widget.tabBar(), widget.cornerWidget(), *pages]
+    elif isinstance(widget, QScrollArea):
+        inner = [widget.widget()]
+    for one in inner:
+        if one is not None:
+            yield from _in_reading_order(one)
+    layout = None if inner else widget.layout()
+    if layout is not None:
+        yield from _in_layout(layout)
+
+
+def _in_layout(layout: QLayout) -> Iterator[QWidget]:
+    items: list[QLayoutItem | None] = [
+        layout.itemAt(index) for index in range(layout.count())
+    ]
+    if isinstance(layout, QFormLayout):  # whose items come as they were put in
+        roles = (
+            QFormLayout.ItemRole.LabelRole,
+            QFormLayout.ItemRole.FieldRole,
+            QFormLayout.ItemRole.SpanningRole,
+        )
+        rows = range(layout.rowCount())
+        items = [layout.itemAt(row, role) for row in rows for role in roles]
+    for item in items:
+        widget, inner = (item.widget(), item.layout()) if item else (None, None)
+        if widget is not None:
+            yield from _in_reading_order(widget)
+        elif inner is not None:
+            yield from _in_layout(inner)

@@ -27,7 +27,11 @@ from napari_cyclegan3d.gui.enhance.source import SourcePage
 from napari_cyclegan3d.gui.enhance.target import TargetPage
 from napari_cyclegan3d.gui.forms import SettingsForm
 from napari_cyclegan3d.gui.memory_label import MemoryLabel
-from napari_cyclegan3d.gui.parts import scrolled, small_button
+from napari_cyclegan3d.gui.parts import (
+    scrolled,
+    small_button,
+    tab_in_reading_order,
+)
 from napari_cyclegan3d.gui.status import StatusLine
 from napari_cyclegan3d.gui.worker import Executor, start_engine
 
@@ -157,6 +161,7 @@ class EnhanceDock(QWidget):
             lines.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         for number in page.findChildren(QAbstractSpinBox):
             number.setStyleSheet(f"min-width: {NARROW}px")  # napari's is 70
+        tab_in_reading_order(self)
 
     def _explain(self) -> None:
         for widget, text in (

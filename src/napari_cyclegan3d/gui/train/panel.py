@@ -15,7 +15,11 @@ from qtpy.QtWidgets import (
 from napari_cyclegan3d.gui.domains.page import DataPage
 from napari_cyclegan3d.gui.memory_label import MemoryLabel
 from napari_cyclegan3d.gui.offer import Offer
-from napari_cyclegan3d.gui.parts import scrolled, small_button
+from napari_cyclegan3d.gui.parts import (
+    scrolled,
+    small_button,
+    tab_in_reading_order,
+)
 from napari_cyclegan3d.gui.progress.page import ProgressPage
 from napari_cyclegan3d.gui.status import StatusLine
 from napari_cyclegan3d.gui.train.settings_page import SettingsPage
@@ -95,3 +99,4 @@ class TrainPanel(QWidget):
         layout.addLayout(far)
         layout.addLayout(main)
         layout.addLayout(more)
+        tab_in_reading_order(self)

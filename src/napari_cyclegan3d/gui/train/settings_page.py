@@ -63,6 +63,7 @@ class SettingsPage(QWidget):
         self._choices = _choices()
         self._chosen = self._choices[0]
         self.preset = QuietCombo()
+        self.preset.setAccessibleName("Preset")
         for index, choice in enumerate(self._choices):
             self.preset.addItem(choice.name)
             self.preset.setItemData(index, choice.tooltip, Qt.ItemDataRole.ToolTipRole)
