@@ -41,6 +41,13 @@ HIDDEN_IN: dict[type[Settings], tuple[str, ...]] = {
 }
 
 
+def unfolded(form: SettingsForm) -> SettingsForm:
+    """The form as somebody has it who types into it."""
+    for fold in form.findChildren(QCollapsible):
+        fold.expand(animate=False)
+    return form
+
+
 def limits(info: FieldInfo) -> dict[str, float]:
     return {
         key: getattr(rule, key)
@@ -152,7 +159,7 @@ def boxes(widget: QWidget, kind: type[QWidget]) -> list[Any]:
 
 @pytest.fixture(params=MODELS, ids=lambda model: model.__name__)
 def form(request: pytest.FixtureRequest, qtbot: QtBot) -> SettingsForm:
-    form = SettingsForm(request.param, hidden=HIDDEN_IN[request.param])
+    form = unfolded(SettingsForm(request.param, hidden=HIDDEN_IN[request.param]))
     qtbot.addWidget(form)
     return form
 
@@ -189,7 +196,7 @@ def test_a_form_gives_back_every_preset(name: str, qtbot: QtBot) -> None:
 def test_a_list_is_typed_with_commas(
     name: str, typed: str, value: tuple[Any, ...], qtbot: QtBot
 ) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     line = form.findChild(QLineEdit, name)
     line.clear()
@@ -212,7 +219,7 @@ def test_a_list_is_typed_with_commas(
 def test_a_list_that_cannot_be_is_refused_in_a_sentence(
     name: str, typed: str, reason: str, qtbot: QtBot
 ) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     form.findChild(QLineEdit, name).setText(typed)
     with pytest.raises(InputError) as refused:
@@ -234,7 +241,7 @@ def test_every_section_has_a_title(qtbot: QtBot) -> None:
 def test_small_numbers_are_neither_rounded_nor_shown_as_others(
     rate: float, qtbot: QtBot
 ) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     form.set_value(parse(TrainConfig, {"optim": {"lr_generator": rate}}))
     value = form.value()
@@ -251,7 +258,7 @@ def test_small_numbers_are_neither_rounded_nor_shown_as_others(
 def test_small_numbers_can_be_typed_as_people_write_them(
     typed: str, rate: float, qtbot: QtBot
 ) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     box = form.findChild(QDoubleSpinBox, "lr_generator")
     box.selectAll()
@@ -262,7 +269,7 @@ def test_small_numbers_can_be_typed_as_people_write_them(
 
 
 def test_a_digit_of_a_very_small_number_can_be_changed(qtbot: QtBot) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     form.set_value(parse(TrainConfig, {"optim": {"lr_generator": 1e-5}}))
     box = form.findChild(QDoubleSpinBox, "lr_generator")
@@ -273,7 +280,7 @@ def test_a_digit_of_a_very_small_number_can_be_changed(qtbot: QtBot) -> None:
 
 
 def test_a_negative_number_can_be_typed_where_it_may_be_negative(qtbot: QtBot) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     low, _ = boxes(form.findChild(QWidget, "label_fake"), QDoubleSpinBox)
     low.selectAll()
@@ -282,7 +289,7 @@ def test_a_negative_number_can_be_typed_where_it_may_be_negative(qtbot: QtBot) -
 
 
 def test_what_is_no_number_cannot_be_typed(qtbot: QtBot) -> None:
-    form = SettingsForm(TrainConfig)
+    form = unfolded(SettingsForm(TrainConfig))
     qtbot.addWidget(form)
     before = form.value()
     box = form.findChild(QDoubleSpinBox, "lr_generator")
