@@ -19,7 +19,7 @@ SLAB_VOXELS = 2**21
 SAMPLE_VOXELS = 2**22
 # of a volume larger than that, only cubes spread over it are looked into
 CHECKED_VOXELS = 2**26
-CUBE_SIDE, CUBES = 64, 5
+CUBE_SIDE, CUBES = 32, 5
 
 
 class Intensity(Settings):
