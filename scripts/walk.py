@@ -27,6 +27,7 @@ from close_window import click_x
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.train.dock import State, TrainDock
+from napari_cyclegan3d.gui.train.remembering import last_step
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
 PATIENCE = 300.0  # seconds
@@ -85,7 +86,7 @@ class Walk:
 
     def train(self, viewer: napari.Viewer, dock: TrainDock) -> None:
         """Start, pause, resume, stop."""
-        camera = viewer.camera.model_dump()
+        camera = (viewer.camera.center, viewer.camera.zoom, viewer.camera.angles)
         point = viewer.dims.point
         dock.start_button.click()
         until(lambda: dock.progress.value() >= self.steps // 2)
@@ -101,7 +102,8 @@ class Walk:
         dock.stop_button.click()
         until(lambda: dock.state is State.IDLE)
         assert viewer.dims.point == point, "the training moved the user's slice"
-        assert viewer.camera.model_dump() == camera, "it moved the user's camera"
+        now = (viewer.camera.center, viewer.camera.zoom, viewer.camera.angles)
+        assert now == camera, "it moved the user's camera"
         self._look(viewer, "stopped")
 
     def use_the_model(self, viewer: napari.Viewer, dock: TrainDock) -> EnhanceDock:
@@ -159,6 +161,8 @@ class Walk:
 
     def go_on(self, viewer: napari.Viewer) -> None:
         """The next start offers to continue, and does."""
+        saved = last_step(self.run) or 0
+        assert saved > self.steps, "what was trained last was not saved"
         _, dock = viewer.window.add_plugin_dock_widget("napari-cyclegan3d", "Train")
         assert isinstance(dock, TrainDock)
         idle(0.5)
@@ -168,11 +172,11 @@ class Walk:
             viewer.open(self.fast, plugin="napari-cyclegan3d")
             dock.data.domain_a.set_value([viewer.layers[0]])
             dock.resume_button.click()
-        begun = dock.progress.value()
-        until(lambda: dock.progress.value() > max(begun, self.steps) + 3)
+        until(lambda: dock.progress.value() > saved + 3)
         self._look(viewer, "continued")
         dock.stop_button.click()
         until(lambda: dock.state is State.IDLE)
+        assert (last_step(self.run) or 0) > saved, "nothing was trained after the start"
         viewer.close()
 
     def _look(self, viewer: napari.Viewer, name: str) -> None:

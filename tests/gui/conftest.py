@@ -63,8 +63,11 @@ def _no_trace(
         preferences.Preferences, "folder", property(lambda _: tmp_path / "runs")
     )
     # fresh preferences of the plugin, where napari keeps them (0.9)
-    monkeypatch.setattr("napari.settings._CFG_PATH", str(tmp_path / "napari.yaml"))
-    monkeypatch.setattr("napari.settings._PLUGIN_SETTINGS", {}, raising=False)
+    for name, value in (
+        ("_CFG_PATH", str(tmp_path / "napari.yaml")),
+        ("_PLUGIN_SETTINGS", {}),
+    ):
+        monkeypatch.setattr(f"napari.settings.{name}", value, raising=False)
     ini, user = QSettings.Format.IniFormat, QSettings.Scope.UserScope
     QSettings.setPath(ini, user, str(tmp_path / "settings"))
     threads = set(threading.enumerate())

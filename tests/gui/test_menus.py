@@ -34,6 +34,11 @@ def press(viewer: Any, menu: str, command: str) -> None:
     app.commands.execute_command(command).result()
 
 
+def side_by_side(viewer: Any) -> bool:
+    """Whether the grid is on, which napari 0.9 has moved."""
+    return bool(getattr(viewer, "canvas", viewer).grid.enabled)
+
+
 def add_result(viewer: Any, source: Image) -> Image:
     volume = Volume(np.ones(source.data.shape, np.float32))
     data, attributes, _ = result_layer_data(source, volume, 1)
@@ -57,15 +62,15 @@ def test_a_result_and_its_source_are_shown_beside_each_other_and_back(
     before = [layer.visible for layer in viewer.layers]
     viewer.layers.selection = {result}
     press(viewer, "napari/layers/visualize", f"{PLUGIN}.compare")
-    assert viewer.canvas.grid.enabled
+    assert side_by_side(viewer)
     assert [layer for layer in viewer.layers if layer.visible] == [source, result]
     press(viewer, "napari/layers/visualize", f"{PLUGIN}.compare")
-    assert not viewer.canvas.grid.enabled
+    assert not side_by_side(viewer)
     assert [layer.visible for layer in viewer.layers] == before
 
 
 def test_a_layer_without_a_source_is_compared_with_nothing(viewer: Any) -> None:
     viewer.layers.selection = {viewer.layers["another"]}
     press(viewer, "napari/layers/visualize", f"{PLUGIN}.compare")
-    assert not viewer.canvas.grid.enabled
+    assert not side_by_side(viewer)
     assert all(layer.visible for layer in viewer.layers)

@@ -62,7 +62,7 @@ def theme_colours(theme: str = "dark") -> Colours:
         _hex(found.background),
         _hex(found.text),
         _hex(found.secondary),
-        ON_LIGHT if found.type == "light" else ON_DARK,
+        ON_LIGHT if sum(found.background.as_rgb_tuple()[:3]) > 1.5 * 255 else ON_DARK,
     )
 
 
