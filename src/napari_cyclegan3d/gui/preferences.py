@@ -1,4 +1,4 @@
-"""What the user prefers everywhere: Preferences ▸ Plugins of napari."""
+"""What the user prefers everywhere: Preferences ▸ CycleGAN 3D of napari."""
 
 from dataclasses import dataclass
 from pathlib import Path
