@@ -1,0 +1,89 @@
+"""Translating whole volumes again, for what only repetitions can tell."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cyclegan3d.engine.checkpoint import Model
+from napari_cyclegan3d.engine.config import EnhanceConfig
+from napari_cyclegan3d.engine.hallucination.store import new_map
+from napari_cyclegan3d.engine.inference import (
+    EnhanceDone,
+    TileDone,
+    enhance,
+    enhanced_shape,
+)
+from napari_cyclegan3d.engine.volume import Region, Volume
+
+# gives the share that is done, then the translated volume
+Pass = Generator[float, None, Volume]
+Translate = Callable[[Volume], Pass]
+Function = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def translated(model: Model, config: EnhanceConfig) -> Translate:
+    """A model as something that translates volumes; results are kept on disk.
+
+    Args:
+        model: The model.
+        config: Direction, tiles, memory, precision and device.
+    """
+
+    def translate(volume: Volume) -> Pass:
+        out = new_map(enhanced_shape(volume, model, config), np.float32)
+        for event in enhance(volume, model, config, out):
+            if isinstance(event, TileDone):
+                yield event.done / event.tiles
+            elif isinstance(event, EnhanceDone):
+                return event.volume
+        raise AssertionError("an enhancement ends with its result")
+
+    return translate
+
+
+def plain(function: Function, scale: int = 1) -> Translate:
+    """A function of whole arrays as something that translates volumes.
+
+    Args:
+        function: From raw to enhanced voxels, float32.
+        scale: Size of the result over that of its input.
+    """
+
+    def translate(volume: Volume) -> Pass:
+        yield 0.0
+        return volume.resampled(function(volume.read().astype(np.float32)), scale)
+
+    return translate
+
+
+def flipped(volume: Volume, axes: tuple[int, ...]) -> Volume:
+    """The volume mirrored along axes, lazily; where it lies is left as it was."""
+    return replace(volume, array=_Flipped(volume.array, axes))
+
+
+@dataclass(frozen=True)
+class _Flipped:
+    """A mirrored view of an array source, without reading it."""
+
+    source: Any
+    axes: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.source.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.source.dtype)
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        parts = []
+        for axis, (part, size) in enumerate(zip(region, self.shape, strict=True)):
+            start, stop, _ = part.indices(size)
+            if axis in self.axes:
+                start, stop = size - stop, size - start
+            parts.append(slice(start, stop))
+        return np.flip(np.asarray(self.source[tuple(parts)]), self.axes)
