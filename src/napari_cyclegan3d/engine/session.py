@@ -2,10 +2,8 @@
 
 import itertools
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from napari_cyclegan3d.engine import parallel
 from napari_cyclegan3d.engine.balance import Balancer, Decision
 from napari_cyclegan3d.engine.checkpoint import Model, load_state, model_of, save_model
 from napari_cyclegan3d.engine.cyclegan import CycleGan
+from napari_cyclegan3d.engine.dates import now
 from napari_cyclegan3d.engine.devices import is_memory_shortage
 from napari_cyclegan3d.engine.errors import DivergedError, InputError
 from napari_cyclegan3d.engine.events import (
@@ -195,7 +194,7 @@ class Session:
     def _model(self) -> Model:
         now = {
             "steps": self.gan.steps_done,
-            "date": _now(),
+            "date": now(),
             "score": self.scoring.last,
             "thumbnails": self._thumbnails(),
         }
@@ -311,13 +310,6 @@ def _has_finite_weights(gan: Gan) -> bool:
         network.parameters() for network in gan.networks.values()
     )
     return all(bool(weight.isfinite().all()) for weight in weights)
-
-
-def _now() -> str:
-    """Day and time; those of SOURCE_DATE_EPOCH where files must be equal to the bit."""
-    given = os.environ.get("SOURCE_DATE_EPOCH", "")
-    seconds = int(given) if given.isdecimal() and len(given) < 12 else time.time()
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _step_of(state: Path) -> int:
