@@ -192,13 +192,13 @@ class Session:
             self.folder.close()
 
     def _model(self) -> Model:
-        now = {
+        reached = {
             "steps": self.gan.steps_done,
             "date": now(),
             "score": self.scoring.last,
             "thumbnails": self._thumbnails(),
         }
-        made = self.provenance.model_copy(update=now)
+        made = self.provenance.model_copy(update=reached)
         return model_of(self.gan, self.intensities, made)
 
     def _thumbnails(self) -> dict[Any, Thumbnail]:

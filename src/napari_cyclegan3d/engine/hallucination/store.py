@@ -19,9 +19,9 @@ def new_map(shape: Shape, dtype: DTypeLike = np.float16) -> NDArray[Any]:
         shape: Voxels (z, y, x).
         dtype: Of a voxel.
     """
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the mapping keeps it open
-    file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-    return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+    with tempfile.TemporaryFile() as file:  # the mapping keeps a handle of its own
+        file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from napari_cyclegan3d.gui.enhance.preview import EnhancePreview
 from napari_cyclegan3d.gui.enhance.progress import EnhanceProgress
 from napari_cyclegan3d.gui.enhance.queue_list import Entry, State
 from napari_cyclegan3d.gui.enhance.result import GrowingLayer, add_files
-from napari_cyclegan3d.gui.enhance.running import Running
 from napari_cyclegan3d.gui.enhance.settings import EnhanceSettings
 from napari_cyclegan3d.gui.enhance.task import (
     Finished,
@@ -26,7 +25,7 @@ from napari_cyclegan3d.gui.enhance.task import (
     Task,
 )
 from napari_cyclegan3d.gui.enhance.work import run
-from napari_cyclegan3d.gui.worker import Executor, Failure
+from napari_cyclegan3d.gui.worker import Executor, Failure, Running
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.enhance.dock import EnhanceDock

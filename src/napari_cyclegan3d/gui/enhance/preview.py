@@ -10,7 +10,6 @@ from napari.utils.notifications import show_warning
 from napari_cyclegan3d.engine.events import Warned
 from napari_cyclegan3d.gui.enhance.progress import EnhanceProgress
 from napari_cyclegan3d.gui.enhance.result import is_result_of, show_glimpse
-from napari_cyclegan3d.gui.enhance.running import Running
 from napari_cyclegan3d.gui.enhance.task import Glimpsed, Task
 from napari_cyclegan3d.gui.enhance.view import (
     ClickTool,
@@ -19,6 +18,7 @@ from napari_cyclegan3d.gui.enhance.view import (
     place_of,
 )
 from napari_cyclegan3d.gui.enhance.work import look
+from napari_cyclegan3d.gui.worker import Running
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
