@@ -147,6 +147,10 @@ class NoiseFit(Settings):
         slope: Variance gained per grey value above `level` (photon counting), 0: none.
         frequency: Cycles per raw voxel, 0 to about 0.87 (a corner).
         power: Radial power there; its mean over the spectrum is 1.
+        axes: Factors of the power along z, y, x at equally spaced frequencies from 0 to
+            0.5 cycles per raw voxel; empty: the noise is alike in all directions.
+        deviations: Pairs of grey value and standard deviation, ascending, linear
+            between; empty: sigma everywhere.
         how: Where it was measured.
         whiteness: Of the whitened residual: 1 − its largest correlation with a
             neighbour; 1 is white.
@@ -157,6 +161,8 @@ class NoiseFit(Settings):
     slope: float = 0.0
     frequency: tuple[float, ...]
     power: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...] = ()
+    deviations: tuple[tuple[float, float], ...] = ()
     how: str
     whiteness: float
 

@@ -1,8 +1,8 @@
 """Translating whole volumes again, for what only repetitions can tell."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,53 @@ from napari_cyclegan3d.engine.inference import (
     TileDone,
     enhance,
     enhanced_shape,
+    way_back,
 )
 from napari_cyclegan3d.engine.volume import Region, Volume
 
 # gives the share that is done, then the translated volume
 Pass = Generator[float, None, Volume]
 Translate = Callable[[Volume], Pass]
+Result = TypeVar("Result")
 Function = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What made the enhanced volume, and what can repeat it.
+
+    Attributes:
+        forth: From raw to enhanced.
+        back: From enhanced to raw, if there is such a network.
+        others: Other ways forth, such as earlier checkpoints.
+        model: The model behind it, if it is one of this package.
+    """
+
+    forth: Translate
+    back: Translate | None = None
+    others: tuple[Translate, ...] = ()
+    model: Model | None = None
+
+
+def networks_of(
+    model: Model, config: EnhanceConfig, others: Sequence[Model] = ()
+) -> Networks:
+    """A model's networks as the enhancement used them.
+
+    Args:
+        model: The model.
+        config: How the volume was enhanced; its direction is forth.
+        others: Models of the same kind, such as earlier checkpoints.
+    """
+    back = None
+    if model.b_to_a is not None:
+        back = translated(model, way_back(model, config))
+    return Networks(
+        translated(model, config),
+        back,
+        tuple(translated(other, config) for other in others),
+        model,
+    )
 
 
 def translated(model: Model, config: EnhanceConfig) -> Translate:
@@ -87,3 +127,13 @@ class _Flipped:
                 start, stop = size - stop, size - start
             parts.append(slice(start, stop))
         return np.flip(np.asarray(self.source[tuple(parts)]), self.axes)
+
+
+def run_through(steps: Generator[object, None, Result]) -> Result:
+    """The result of a generator whose steps nobody watches."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

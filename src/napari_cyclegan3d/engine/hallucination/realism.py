@@ -55,7 +55,9 @@ def fill_realism(
         plane[:] = (plane.astype(np.float32) - middle) / spread
 
 
-def _resized(logits: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _resized(
+    logits: NDArray[np.float32], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
     """Trilinear, with each logit at the centre of what it covers."""
     axes = [
         (np.arange(size) + 0.5) * have / size - 0.5

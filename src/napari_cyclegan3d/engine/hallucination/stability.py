@@ -76,7 +76,9 @@ def _mean_square(enhanced: Volume, shape: Sequence[int], scale: int) -> float:
     return float(
         np.mean(
             [
-                np.square(_structure(enhanced.read(finer(one.read, scale)), scale)).mean()
+                np.square(
+                    _structure(enhanced.read(finer(one.read, scale)), scale)
+                ).mean()
                 for one in chosen
             ]
         )

@@ -1,0 +1,303 @@
+"""What the raw volume says about each object of the enhanced one.
+
+An object's template is what it alone would look like in the raw volume. Compared with
+the whitened raw volume by the matched filter it gives d′, how clearly the object would
+show, and e, how clearly it does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_cyclegan3d.engine.hallucination.filters import Array
+from napari_cyclegan3d.engine.hallucination.maps import (
+    Constants,
+    Parts,
+    compare,
+    contrast_of,
+)
+from napari_cyclegan3d.engine.hallucination.noise import Noise
+from napari_cyclegan3d.engine.hallucination.operator import Operator
+from napari_cyclegan3d.engine.hallucination.store import finer
+from napari_cyclegan3d.engine.volume import Region
+
+__all__ = [
+    "Confirmed",
+    "Missing",
+    "ObjectEvidence",
+    "evidence",
+    "missing_components",
+    "split_evidence",
+]
+
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+Place = tuple[float, float, float]
+MARGIN = 5  # raw voxels around an object that its template may reach
+
+
+@dataclass(frozen=True)
+class ObjectEvidence:
+    """What is known about one object. Sums add up over the parts of a cut object.
+
+    Attributes:
+        label: Its number in the block.
+        score: <t, W(r + A h)>: sum over voxels of the whitened template times what the
+            raw volume has there.
+        energy: <t, t>.
+        voxels: Of the enhanced grid.
+        centroid: Mean place (z, y, x) on the enhanced grid, counted from the block.
+        covariance: Of the places of its voxels, 3×3.
+        centre: Its brightest (or darkest) voxel, as `centroid`.
+        box: First and last+1 voxel along z, y, x.
+        contrast_enhanced: Mean over its voxels, against the local background.
+        contrast_raw: Contrast that the raw volume shows, in the same grey values.
+    """
+
+    label: int
+    score: float
+    energy: float
+    voxels: int
+    centroid: Place
+    covariance: NDArray[np.float64]
+    centre: tuple[int, int, int]
+    box: Box
+    contrast_enhanced: float
+
+    @property
+    def power(self) -> float:
+        """d′: how clearly the raw volume would show it, in standard deviations."""
+        return float(np.sqrt(self.energy))
+
+    @property
+    def confirmation(self) -> float:
+        """e: how clearly it does; about N(d′, 1) if real, N(0, 1) if not there."""
+        return self.score / max(self.power, 1e-6)
+
+    @property
+    def support(self) -> float:
+        """b = e / d′: 1 fully there, 0 not at all."""
+        return self.score / max(self.energy, 1e-12)
+
+    @property
+    def z(self) -> float:
+        """About N(0, 1) if real; negative: the raw volume has less of it."""
+        return self.confirmation - self.power
+
+    @property
+    def contrast_raw(self) -> float:
+        """What the raw volume has of its contrast, in grey values of the enhanced."""
+        return self.contrast_enhanced * self.support
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Independent evidence for an object. Score and energy add up as those of
+    `ObjectEvidence`.
+
+    Attributes:
+        score: <t, W(r + A h)> of what the first enhancement has in its place, in the
+            second part of the split.
+        energy: <t, t>.
+        agreement: Share of the object that the first enhancement has, too.
+    """
+
+    score: float
+    energy: float
+    agreement: float
+
+    @property
+    def power(self) -> float:
+        """d′ of the first enhancement's counterpart in the second part."""
+        return float(np.sqrt(self.energy))
+
+    @property
+    def confirmation(self) -> float:
+        """e: about N(d′, 1) if real, N(0, 1) if it came from the first part's noise."""
+        return self.score / max(self.power, 1e-6)
+
+    @property
+    def support(self) -> float:
+        """b = e / d′."""
+        return self.score / max(self.energy, 1e-12)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A place where the raw volume has something that the enhanced one lacks.
+
+    Attributes:
+        label: Its number in the block.
+        z: Peak of the residual.
+        voxels: Of the raw grid.
+        centroid: Mean place (z, y, x) on the raw grid, counted from the block.
+        covariance: Of the places of its voxels, 3×3.
+        centre: Voxel of the peak.
+        box: First and last+1 voxel along z, y, x.
+    """
+
+    label: int
+    z: float
+    voxels: int
+    centroid: Place
+    covariance: NDArray[np.float64]
+    centre: tuple[int, int, int]
+    box: Box
+
+
+def evidence(
+    labels: NDArray[np.int32],
+    enhanced: Array,
+    raw: Array,
+    operator: Operator,
+    noise: Noise,
+    constants: Constants,
+) -> list[ObjectEvidence]:
+    """The template test of all objects of a block.
+
+    Args:
+        labels: Objects on the enhanced grid; 0 is background.
+        enhanced: Block of the enhanced volume in which they were found.
+        raw: The same place in the raw volume, or in one that is independent of
+            `enhanced`; then `confirmation` is independent evidence.
+        operator: How raw follows from enhanced.
+        noise: Of `raw`.
+        constants: Of the whole volume.
+    """
+    contrast = contrast_of(enhanced, constants.threshold, operator.scale)
+    parts = compare(raw, enhanced, contrast, operator, noise)
+    found = ndimage.find_objects(labels)
+    return [
+        _tested(number, box, labels, contrast, enhanced, parts, operator, noise)
+        for number, box in enumerate(found, 1)
+        if box is not None
+    ]
+
+
+def _tested(
+    label: int,
+    box: Region,
+    labels: NDArray[np.int32],
+    contrast: Array,
+    enhanced: Array,
+    parts: Parts,
+    operator: Operator,
+    noise: Noise,
+) -> ObjectEvidence:
+    """The test of one object, in its neighbourhood."""
+    low, high = _around(box, parts.mean.shape, operator.scale)
+    inside = labels[high] == label
+    mean = parts.mean[low]
+    # an object's edge lies beyond the threshold by which it was found
+    edge = ndimage.binary_dilation(inside, iterations=operator.scale)
+    whole = inside | (edge & (labels[high] == 0))
+    alone = np.where(whole, contrast[high], np.float32(0))
+    template = noise.whiten(operator.linear(alone, enhanced[high]), mean)
+    energy = float(np.sum(template * template, dtype=np.float64))
+    rest = float(np.sum(template * parts.residual[low], dtype=np.float64))
+    places = np.argwhere(inside) + [part.start for part in high]
+    values = contrast[high][inside]
+    z, y, x = places.mean(axis=0)
+    centre = places[np.abs(values).argmax()]
+    return ObjectEvidence(
+        label=label,
+        score=energy + rest,
+        energy=energy,
+        voxels=len(places),
+        centroid=(float(z), float(y), float(x)),
+        covariance=np.cov(places.T, bias=True),
+        centre=(int(centre[0]), int(centre[1]), int(centre[2])),
+        box=tuple((part.start, part.stop) for part in box),  # type: ignore[arg-type]
+        contrast_enhanced=float(values.mean()),
+    )
+
+
+def _around(box: Region, shape: tuple[int, ...], scale: int) -> tuple[Region, Region]:
+    """An object's neighbourhood on the raw and on the enhanced grid."""
+    z, y, x = (
+        slice(
+            max(0, part.start // scale - MARGIN),
+            min(size, -(-part.stop // scale) + MARGIN),
+        )
+        for part, size in zip(box, shape, strict=True)
+    )
+    return (z, y, x), finer((z, y, x), scale)
+
+
+def split_evidence(
+    labels: NDArray[np.int32],
+    enhanced: Array,
+    first: Array,
+    second: Array,
+    operator: Operator,
+    noise: Noise,
+    constants: Constants,
+) -> dict[int, Confirmed]:
+    """Independent evidence for objects, from a split of the raw volume.
+
+    Args:
+        labels: Objects of the enhanced volume, on its grid.
+        enhanced: Block of the enhanced volume.
+        first: The same place in the enhancement of the split's first part.
+        second: The same place in the split's second part, on the raw grid.
+        operator: How the second part follows from an enhanced volume.
+        noise: Of the second part.
+        constants: Of the whole volume.
+
+    Returns:
+        By label: the test of what the first enhancement has in the object's place.
+    """
+    scale = operator.scale
+    whole = contrast_of(enhanced, constants.threshold, scale)
+    again = contrast_of(first, constants.threshold, scale)
+    parts = compare(second, first, again, operator, noise)
+    confirmed = {}
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        if box is None:
+            continue
+        low, high = _around(box, parts.mean.shape, scale)
+        near = ndimage.binary_dilation(labels[high] == label, iterations=scale)
+        alone = np.where(near, again[high], np.float32(0))
+        mine = np.where(labels[high] == label, whole[high], np.float32(0))
+        template = noise.whiten(operator.linear(alone, first[high]), parts.mean[low])
+        energy = float(np.sum(template * template, dtype=np.float64))
+        rest = float(np.sum(template * parts.residual[low], dtype=np.float64))
+        agreement = np.vdot(mine, again[high]) / max(np.vdot(mine, mine), 1e-12)
+        confirmed[label] = Confirmed(energy + rest, energy, float(agreement))
+    return confirmed
+
+
+def missing_components(
+    residual: Array, threshold: float, smallest: int = 4
+) -> list[Missing]:
+    """What the raw block has and the enhanced one lacks: peaks of the residual.
+
+    Args:
+        residual: Signed map as `block_maps` gives it, on the raw grid.
+        threshold: Of a component's peak.
+        smallest: Voxels above half of the peak's threshold.
+    """
+    labels, count = ndimage.label(residual > threshold / 2, np.ones((3, 3, 3)))
+    found = []
+    for label, box in enumerate(ndimage.find_objects(labels, count), 1):
+        inside = labels[box] == label
+        values = np.where(inside, residual[box], -np.inf)
+        peak = float(values.max())
+        if peak <= threshold or inside.sum() < smallest:
+            continue
+        places = np.argwhere(inside) + [part.start for part in box]
+        centre = places[values[inside].argmax()]
+        z, y, x = places.mean(axis=0)
+        found.append(
+            Missing(
+                label=label,
+                z=peak,
+                voxels=int(inside.sum()),
+                centroid=(float(z), float(y), float(x)),
+                covariance=np.cov(places.T, bias=True),
+                centre=(int(centre[0]), int(centre[1]), int(centre[2])),
+                box=tuple((part.start, part.stop) for part in box),  # type: ignore[arg-type]
+            )
+        )
+    return found

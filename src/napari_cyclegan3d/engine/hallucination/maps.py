@@ -1,0 +1,298 @@
+"""Maps of what the raw volume says about the enhanced one, voxel by voxel.
+
+All live on the raw grid. The residual r = raw − A(enhanced) is whitened and compared
+with templates: with the structure that the enhanced volume shows (what was invented
+misses in the raw volume by just that much), and with lines and balls of the volume's
+own thickness in all directions (what the network deleted can be anything).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from napari_cyclegan3d.engine.hallucination.filters import (
+    BOX,
+    Array,
+    otsu,
+    smooth,
+    wide,
+    without,
+)
+from napari_cyclegan3d.engine.hallucination.noise import Noise
+from napari_cyclegan3d.engine.hallucination.operator import Operator
+from napari_cyclegan3d.engine.hallucination.reduction import reduced
+from napari_cyclegan3d.engine.hallucination.sampling import finite
+from napari_cyclegan3d.engine.hallucination.store import blocks, finer
+from napari_cyclegan3d.engine.hallucination.templates import Search, fit_search
+from napari_cyclegan3d.engine.volume import Volume
+
+__all__ = [
+    "HALO",
+    "Constants",
+    "Parts",
+    "block_maps",
+    "compare",
+    "contrast_of",
+    "measure",
+]
+
+HALO = 24  # raw voxels around a core that its maps may depend on
+SIDE = 48  # of a tile of the first pass, without halo
+TILES = 8
+WIDTHS = (2.0, 2.5, 3.5)  # of the windows in which structures are compared
+
+Blocks = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What all blocks of a volume are measured by.
+
+    Attributes:
+        threshold: Contrast in the enhanced volume that makes a structure.
+        thickness: Standard deviation across the volume's structures, in raw voxels.
+        search: For what is missing.
+        share: Wiener gain by frequency (cycles per raw voxel) before the blur is
+            counted: power of the enhanced volume over that of the noise.
+        frequency: Where `share` holds.
+    """
+
+    threshold: float
+    thickness: float
+    search: Search
+    frequency: tuple[float, ...]
+    share: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A block, ready for tests; both whitened, on the raw grid.
+
+    Attributes:
+        structure: What the enhanced volume's structures would look like in the raw one.
+        residual: raw − A(enhanced), without what gain and background explain.
+        mean: A(enhanced), in raw grey values.
+    """
+
+    structure: Array
+    residual: Array
+    mean: Array
+
+    def twice(self, noise: Noise) -> tuple[Array, Array]:
+        """Residual and structure, whitened again to be compared with any template.
+
+        Of the residual only what the enhanced volume's structures do not explain.
+        """
+        deviation = noise.deviation(self.mean)
+        rest = self.residual - self.misfit() * self.structure
+        one, other = (
+            noise.whiten(block * deviation, self.mean)
+            for block in (rest, self.structure)
+        )
+        return one, other
+
+    def misfit(self, width: float = 2.0) -> Array:
+        """Local slope of the residual over the structures: −1 where one is invented."""
+        both = smooth(self.structure * self.residual, width)
+        least = 1 / (np.sqrt(2 * np.pi) * width) ** 3
+        return np.asarray(both / (smooth(self.structure**2, width) + least))
+
+
+def contrast_of(enhanced: Array, threshold: float, scale: int) -> Array:
+    """The enhanced block minus its local background, on its own grid."""
+    box = BOX * scale
+    first = np.abs(enhanced - wide(enhanced, box)) > threshold
+    contrast = enhanced - without(enhanced, first, box)
+    # half of the threshold belongs to a structure's edge; the rest is texture
+    near = ndimage.grey_dilation(np.abs(contrast), (3, 3, 3)) > threshold
+    return np.asarray(np.where(near, contrast, np.float32(0)))
+
+
+def compare(
+    raw: Array, enhanced: Array, contrast: Array, operator: Operator, noise: Noise
+) -> Parts:
+    """What the tests of a block need.
+
+    Args:
+        raw: Block of the raw volume.
+        enhanced: The same place in the enhanced volume.
+        contrast: Its structures, as `contrast_of` gives them.
+        operator: How raw follows from enhanced.
+        noise: Of the raw volume.
+    """
+    mean = operator.apply(enhanced)
+    rest = raw - mean
+    rest = rest - wide(rest)
+    residual = noise.whiten(rest, mean)
+    structure = noise.whiten(operator.linear(contrast, enhanced), mean)
+    residual = residual - _gain_error(structure, residual) * structure
+    return Parts(structure, residual, mean)
+
+
+def _gain_error(structure: Array, residual: Array) -> Array:
+    """Local slope of the residual over the structures, without what is suspicious."""
+    energy, both = structure * structure, structure * residual
+    fair = (np.abs(_compared(both, energy, 2.5)[0]) < 2.5).astype(np.float32)
+    size = (2 * np.sqrt(np.pi) * BOX / 2) ** 3
+    return np.asarray(wide(both * fair) / (wide(energy * fair) + 100 / size))
+
+
+def _compared(both: Array, energy: Array, width: float) -> tuple[Array, Array]:
+    """Weighted regression in a Gaussian window of the residual over the structure.
+
+    Returns:
+        z of the slope, and d′ of the structure in the window.
+    """
+    volume = np.float32((np.sqrt(2 * np.pi) * width) ** 3)
+    weighed = smooth(energy, width) * volume
+    # the square of a window has the same reach, so that it ends where that does
+    squared = smooth(energy, width / np.sqrt(2), 3 * np.sqrt(2)) * volume / 2**1.5
+    deviation = np.sqrt(squared + np.float32(1))
+    return smooth(both, width) * volume / deviation, weighed / deviation
+
+
+def block_maps(
+    raw: Array, enhanced: Array, operator: Operator, noise: Noise, constants: Constants
+) -> Blocks:
+    """All maps of a block that need no pass of a network.
+
+    Args:
+        raw: Block of the raw volume.
+        enhanced: The same place in the enhanced volume.
+        operator: How raw follows from enhanced.
+        noise: Of the raw volume.
+        constants: Of the whole volume.
+
+    Returns:
+        On the raw grid: residual (signed z; negative: invented), rse (in standard
+        deviations of the noise), prior_only (0 to 1), support (local b) and power
+        (local d′).
+    """
+    contrast = contrast_of(enhanced, constants.threshold, operator.scale)
+    parts = compare(raw, enhanced, contrast, operator, noise)
+    energy = parts.structure**2
+    both = parts.structure * parts.residual
+    compared = [_compared(both, energy, width) for width in WIDTHS]
+    invented = np.minimum.reduce([z for z, _ in compared])
+    missing = np.maximum(constants.search.best(*parts.twice(noise)), 0)
+    z, power = compared[1]
+    return {
+        "residual": np.where(-invented > missing, np.minimum(invented, 0), missing),
+        "rse": np.sqrt(smooth(parts.residual**2, 2.0)),
+        "prior_only": prior_only(contrast, operator, noise, constants),
+        "support": np.clip(1 + z / np.maximum(power, 1), 0, 1.5),
+        "power": power,
+    }
+
+
+def prior_only(
+    contrast: Array, operator: Operator, noise: Noise, constants: Constants
+) -> Array:
+    """Share of local detail that the raw block cannot determine, on the raw grid."""
+    scale = operator.scale
+    spectrum = fft.rfftn(contrast, workers=2)
+    axes = [fft.fftfreq(size) * scale for size in contrast.shape[:2]]
+    axes.append(fft.rfftfreq(contrast.shape[2]) * scale)
+    grid = np.meshgrid(*axes, indexing="ij", sparse=True)
+    radius = np.sqrt(grid[0] ** 2 + grid[1] ** 2 + grid[2] ** 2)
+    log_blur = sum(
+        (2 * np.pi * axis * sigma) ** 2
+        for axis, sigma in zip(grid, operator.fit.blur, strict=True)
+    )
+    seen = np.interp(radius, constants.frequency, constants.share) * np.exp(-log_blur)
+    for axis in grid:
+        seen = seen * (np.abs(axis) <= 0.5)
+    hidden = fft.irfftn(spectrum / (1 + seen), contrast.shape, workers=2)
+    floor = constants.threshold * 0.1
+    local = np.sqrt(smooth(reduced(hidden.astype(np.float32) ** 2, scale), 1.5))
+    whole = np.sqrt(smooth(reduced(contrast**2, scale), 1.5))
+    return np.clip(local / (whole + floor), 0, 1)
+
+
+def measure(
+    raw: Volume,
+    enhanced: Volume,
+    operator: Operator,
+    noise: Noise,
+    random: np.random.Generator,
+) -> Constants:
+    """The constants of a volume, from up to 64 random tiles of it.
+
+    Args:
+        raw: The raw volume.
+        enhanced: The enhanced one.
+        operator: How raw follows from enhanced.
+        noise: Of the raw volume.
+        random: Chooses the tiles.
+    """
+    tiles = list(_tiles(raw, enhanced, operator.scale, random))
+    threshold = _threshold([tile[1] for tile in tiles], operator.scale)
+    contrasts = [contrast_of(tile[1], threshold, operator.scale) for tile in tiles]
+    thickness = _thickness(contrasts, threshold, operator.scale)
+    frequency, share = _share(contrasts, operator, noise)
+    parts = [
+        compare(one, other, contrast, operator, noise)
+        for (one, other), contrast in zip(tiles, contrasts, strict=True)
+    ]
+    blur = operator.fit.blur
+    sigma = (float(np.hypot(width, thickness)) for width in blur)
+    z, y, x = sigma
+    search = fit_search([one.twice(noise) for one in parts], (z, y, x))
+    return Constants(threshold, thickness, search, frequency, share)
+
+
+def _tiles(
+    raw: Volume, enhanced: Volume, scale: int, random: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """Random tiles of both volumes; the same one is not drawn twice."""
+    places = list(blocks(raw.shape, SIDE, HALO // 2))
+    count = min(TILES, len(places))
+    for number in random.choice(len(places), count, replace=False):
+        region = places[number].read
+        yield (
+            finite(raw.read(region))[0],
+            finite(enhanced.read(finer(region, scale)))[0],
+        )
+
+
+def _threshold(tiles: Sequence[Array], scale: int) -> float:
+    """Contrast that parts structures from texture: 0.6 of Otsu's."""
+    values = np.concatenate(
+        [np.abs(tile - wide(tile, BOX * scale)).ravel() for tile in tiles]
+    )
+    return 0.6 * otsu(values)
+
+
+def _thickness(contrasts: Sequence[Array], threshold: float, scale: int) -> float:
+    """Standard deviation across structures, in raw voxels, by content and surface."""
+    inside = surface = 0
+    for contrast in contrasts:
+        mask = np.abs(contrast) > threshold
+        inside += int(mask.sum())
+        surface += sum(int(np.diff(mask, axis=axis).sum()) for axis in range(3))
+    # a cylinder has radius / 3 voxels per face that it shows along the axes
+    radius = 3 * inside / max(surface, 1) / scale
+    return float(np.clip(radius / 2, 0.4, 3.0))
+
+
+def _share(
+    contrasts: Sequence[Array], operator: Operator, noise: Noise
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Power of the structures over that of the noise, by frequency of the raw grid."""
+    edges = np.linspace(0, 0.9, 19)
+    power, count = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    for contrast in contrasts:
+        windows = np.meshgrid(*map(np.hanning, contrast.shape), indexing="ij")
+        window = np.prod(windows, axis=0)
+        spectrum = np.abs(fft.fftn(contrast * window)) ** 2 / np.sum(window**2)
+        axes = [fft.fftfreq(size) * operator.scale for size in contrast.shape]
+        radius = np.linalg.norm(np.meshgrid(*axes, indexing="ij"), axis=0)
+        power += np.histogram(radius, edges, weights=spectrum)[0]
+        count += np.histogram(radius, edges)[0]
+    middle = (edges[1:] + edges[:-1]) / 2
+    fit = noise.fit
+    noisy = fit.sigma**2 * np.interp(middle, fit.frequency, fit.power)
+    seen = operator.fit.gain**2 * power / np.maximum(count, 1) / operator.scale**3
+    return tuple(middle), tuple(seen / np.maximum(noisy, 1e-12))

@@ -1,0 +1,148 @@
+"""Calibration and card of an inspection, by the inspection's own maps and tests."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cyclegan3d.engine.hallucination.calibration import (
+    Calibration,
+    Judge,
+    MakeMaps,
+    calibrate,
+    uncalibrated,
+)
+from napari_cyclegan3d.engine.hallucination.card import card
+from napari_cyclegan3d.engine.hallucination.detection import detector
+from napari_cyclegan3d.engine.hallucination.findings import CardRow
+from napari_cyclegan3d.engine.hallucination.maps import block_maps
+from napari_cyclegan3d.engine.hallucination.measured import Judged, pooled
+from napari_cyclegan3d.engine.hallucination.nulls import Normal
+from napari_cyclegan3d.engine.hallucination.passes import Translate, run_through
+from napari_cyclegan3d.engine.hallucination.sampling import finite
+from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
+from napari_cyclegan3d.engine.hallucination.splitting import split
+from napari_cyclegan3d.engine.hallucination.store import blocks, finer
+from napari_cyclegan3d.engine.hallucination.survey import Fitted, Repeated, survey
+from napari_cyclegan3d.engine.hallucination.suspicion import scores
+from napari_cyclegan3d.engine.hallucination.trials import Material, Model, regions
+from napari_cyclegan3d.engine.hallucination.truth import Truth
+from napari_cyclegan3d.engine.hallucination.verdicts import Evidence, judge
+from napari_cyclegan3d.engine.volume import Volume
+
+Map = NDArray[Any]
+# of a map of repetitions, voxels that its null is fitted to
+SIDE, SAMPLES = 32, 64
+# in quick mode: side and number of the parts that nulls are fitted to
+PART, PARTS = 48, 4
+
+
+def calibrated(
+    material: Material,
+    fitted: Fitted,
+    splits: int,
+    extra: Mapping[str, Map],
+    config: InspectConfig,
+    random: np.random.Generator,
+) -> Generator[float, None, Calibration]:
+    """Calibrate by the best rung that can be reached; in quick mode by none.
+
+    Args:
+        material: The volumes, and what there is to calibrate with.
+        fitted: How the inspected volumes belong together.
+        splits: Independent enhancements that objects are tested by; 0: none, or a
+            second scan, which needs no calibration.
+        extra: Maps of repetitions, of which the trials have none.
+        config: Error rates to keep.
+        random: Source of parts, noise and plants.
+
+    Yields:
+        The share that is done.
+    """
+    if config.mode == "quick":
+        found = uncalibrated(_scores(material, fitted, random), config)
+    else:
+        found = yield from calibrate(
+            material,
+            Model(fitted.operator, fitted.noise, fitted.constants.threshold),
+            maker(fitted),
+            config,
+            random,
+            _judge(material.translate, fitted, splits, config),
+        )
+    more = {name: Normal.of(_sample(one, random)) for name, one in extra.items()}
+    return replace(found, nulls={**more, **found.nulls})
+
+
+def carded(
+    raw: Volume,
+    enhanced: Volume,
+    fitted: Fitted,
+    config: InspectConfig,
+    random: np.random.Generator,
+) -> Generator[float, None, tuple[CardRow, ...]]:
+    """What would be found of planted objects; see `card`."""
+    model = Model(fitted.operator, fitted.noise, fitted.constants.threshold)
+    detect = detector(fitted.operator, fitted.noise, fitted.constants)
+    return (yield from card(raw, enhanced, model, detect, config, random))
+
+
+def maker(fitted: Fitted) -> MakeMaps:
+    """The maps of a raw and an enhanced part, as the inspection makes them."""
+
+    def make(raw: Volume, enhanced: Volume) -> dict[str, Map]:
+        low, high = finite(raw.read())[0], finite(enhanced.read())[0]
+        return block_maps(low, high, fitted.operator, fitted.noise, fitted.constants)
+
+    return make
+
+
+def _judge(
+    translate: Translate | None, fitted: Fitted, splits: int, config: InspectConfig
+) -> Judge | None:
+    """Confirmations of the objects of a trial, as those of the inspection are made."""
+    if translate is None or not splits:
+        return None
+
+    def confirmed(raw: Volume, enhanced: Volume, truth: Volume) -> Judged:
+        first = split(raw, fitted.noise, fitted.operator, enhanced, config.seed)
+        parts = [first, first.swapped()][:splits]
+        repeated = [
+            Repeated.of(part, run_through(translate(part.first))) for part in parts
+        ]
+        found = run_through(survey(raw, enhanced, fitted, repeated, config.tile))
+        objects, scale = found.objects, fitted.operator.scale
+        known = Truth.of(enhanced, truth, scale)
+        labels = [(objects.labels, len(objects))]
+        (overlap,) = known.overlaps(labels, fitted.constants.threshold)
+        evidence: Evidence = judge(objects, np.zeros(len(objects)), 0.0).evidence
+        return evidence.confirmation, overlap.there
+
+    return confirmed
+
+
+def _scores(
+    material: Material, fitted: Fitted, random: np.random.Generator
+) -> dict[str, Map]:
+    """Scores of a few parts of the inspected volume."""
+    scale, make = fitted.operator.scale, maker(fitted)
+    return pooled(
+        [
+            scores(
+                make(
+                    material.raw.crop(part), material.enhanced.crop(finer(part, scale))
+                )
+            )
+            for part in regions(material.raw, PART, PARTS, random)
+        ]
+    )
+
+
+def _sample(values: Map, random: np.random.Generator) -> Map:
+    """Voxels of random blocks of a map."""
+    z, y, x = values.shape
+    parts = list(blocks((z, y, x), SIDE, 0))
+    chosen = random.choice(len(parts), min(SAMPLES, len(parts)), replace=False)
+    return np.concatenate([values[parts[one].core].ravel() for one in chosen])

@@ -1,0 +1,222 @@
+"""What the data say about each object, and how sure they are.
+
+An object that is really there shows in the raw volume with its whole power d′, give or
+take 1; an invented one does not: e is about 0. Data that the enhancement was made from
+may only contradict it, since a network copies their noise. Support takes independent
+data.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from napari_cyclegan3d.engine.hallucination.findings import LEAST_POWER, Verdict
+from napari_cyclegan3d.engine.hallucination.gathering import Objects
+from napari_cyclegan3d.engine.hallucination.suspicion import cauchy
+
+# support that parts there from not there, and half of its 95 % interval times d′
+LEAST_SUPPORT, INTERVAL = 0.5, 2.0
+# share of detail that the raw volume cannot determine: above, nothing can be said
+MOST_PRIOR = 0.7
+# share of an object that an independent enhancement must have, for it to be the same
+SAME, SURELY_SAME = 0.3, 0.7
+# power of objects that tell how real ones vary, and how many of them it takes
+TELLING, FEWEST = 6.0, 20
+# how far real objects may be stronger or weaker than expected: relative mean, deviation
+LEAST_MEAN, MOST_MEAN, MOST_DEVIATION = 0.7, 1.3, 0.3
+# power in data with as much noise again
+AGAIN = float(np.sqrt(0.5))
+
+Numbers = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What one set of data says about all objects.
+
+    Attributes:
+        power: d′, how clearly each would show if it were real.
+        confirmation: e, how clearly it does.
+    """
+
+    power: Numbers
+    confirmation: Numbers
+
+    @property
+    def support(self) -> Numbers:
+        """Share of it that shows, b = e / d′: 1 fully there, 0 not at all."""
+        return np.asarray(self.confirmation / np.maximum(self.power, 1e-6))
+
+    @property
+    def margin(self) -> Numbers:
+        """Half of the 95 % interval of the support."""
+        return np.asarray(INTERVAL / np.maximum(self.power, 1e-6))
+
+    @property
+    def contradicts(self) -> Mask:
+        """Where the data could have shown the object, and do not."""
+        absent = self.support + self.margin < LEAST_SUPPORT
+        return np.asarray(absent & (self.power >= LEAST_POWER))
+
+    @property
+    def confirms(self) -> Mask:
+        """Where the whole interval of the support says that it is there."""
+        return np.asarray(self.support - self.margin > LEAST_SUPPORT)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """Verdicts on all objects; rows as in `Objects`.
+
+    Attributes:
+        verdict: A `Verdict` each.
+        evidence: What decided: the independent data, where there are any.
+        p: Of the hypothesis that the object is real.
+        odds: log10 of how much better invented explains the data than real does.
+    """
+
+    verdict: NDArray[Any]
+    evidence: Evidence
+    p: Numbers
+    odds: Numbers
+
+    @property
+    def shortfall(self) -> Numbers:
+        """Standard deviations that an object falls short of a real one, 0 or more."""
+        return np.asarray(np.maximum(norm.isf(self.p), 0))
+
+
+def verdict(
+    own: Evidence,
+    again: Evidence | None,
+    same: Mask,
+    prior_only: Numbers,
+    threshold: float,
+) -> NDArray[Any]:
+    """The verdict on each object.
+
+    Args:
+        own: By the data that the enhanced volume was made from.
+        again: By independent data, if there are any.
+        same: Whether the independent enhancement has the object, too.
+        prior_only: Share of its detail that the raw volume cannot determine, 0 to 1.
+        threshold: Confirmation that a supported object needs.
+
+    Returns:
+        A `Verdict` each: contradicted by any data; else unverifiable where they could
+        not have shown it; else supported by independent ones; else uncontradicted.
+    """
+    decides = again or own
+    contradicted, supported = own.contradicts, np.zeros(len(same), np.bool_)
+    if again:
+        contradicted = contradicted | again.contradicts
+        supported = again.confirms & (again.confirmation >= threshold) & same
+    hidden = prior_only > MOST_PRIOR
+    names: list[Verdict] = ["contradicted", "unverifiable", "supported"]
+    cases = [contradicted, hidden | (decides.power < LEAST_POWER), supported]
+    return np.select(cases, names, "uncontradicted")
+
+
+def judge(objects: Objects, prior_only: Numbers, threshold: float) -> Judgement:
+    """Verdicts on objects, with their p-values and odds.
+
+    Args:
+        objects: All of a volume.
+        prior_only: Mean over each of the share that the raw volume cannot determine.
+        threshold: Confirmation that a supported object needs.
+    """
+    power = np.sqrt(np.maximum(objects.energy, 0))
+    own = Evidence(power, objects.score / np.maximum(power, 1e-6))
+    again, same = None, objects.agreement >= SAME
+    if objects.independent:
+        again = _independent(objects, power, same)
+    given = [own] if again is None else [own, again]
+    fits = [_Real.of(one) for one in given]
+    ps = [fit.p(one) for fit, one in zip(fits, given, strict=True)]
+    odds = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
+    return Judgement(
+        verdict=verdict(own, again, same, prior_only, threshold),
+        evidence=again or own,
+        p=cauchy(ps, [1.0] * len(ps)) if again else ps[0],
+        # own data are never for an object, as its noise may be in it
+        odds=odds[-1] if again is None else np.maximum(odds[1], odds[0]),
+    )
+
+
+def bh(ps: Numbers) -> Numbers:
+    """False-discovery rates (Benjamini & Hochberg 1995).
+
+    Args:
+        ps: p-values in any order; above 1 counts as 1.
+
+    Returns:
+        For each the least rate of a list that it is on.
+    """
+    order = np.argsort(ps)[::-1]
+    ranks = np.arange(len(ps), 0, -1)
+    rates = np.minimum.accumulate(ps[order] * len(ps) / ranks)
+    qs = np.empty(len(ps))
+    qs[order] = np.minimum(rates, 1)
+    return qs
+
+
+def _independent(objects: Objects, power: Numbers, same: Mask) -> Evidence:
+    """What independent data say; an object that did not come back is not there.
+
+    Its power there follows from its own, in the ratio that objects have which are the
+    same in both.
+    """
+    again = np.sqrt(np.maximum(objects.energy_again, 0))
+    sure = (objects.agreement > SURELY_SAME) & (power > TELLING)
+    ratio = AGAIN
+    if sure.sum() >= FEWEST:
+        ratio = float(np.median(again[sure] / power[sure]))
+    confirmation = objects.score_again / np.maximum(again, 1e-6)
+    return Evidence(ratio * power, np.where(same, confirmation, 0.0))
+
+
+@dataclass(frozen=True)
+class _Real:
+    """How the support of real objects varies, beside the noise.
+
+    Attributes:
+        mean: Of real objects.
+        deviation: As far as networks exaggerate and understate what is there.
+    """
+
+    mean: float = 1.0
+    deviation: float = 0.1
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "_Real":
+        """From the upper half of clear objects, as the lower may be invented."""
+        clear = (evidence.power > TELLING) & (evidence.support > LEAST_SUPPORT)
+        if clear.sum() < FEWEST:
+            return cls()
+        support = evidence.support[clear]
+        mean = float(np.clip(np.median(support), LEAST_MEAN, MOST_MEAN))
+        above = support > mean
+        spread = norm.ppf(0.75) ** -1 * np.median(support[above] - mean)
+        noise = np.median(1 / evidence.power[clear][above])
+        excess = np.sqrt(max(spread**2 - noise**2, 0))
+        return cls(mean, float(min(excess, MOST_DEVIATION)))
+
+    def p(self, evidence: Evidence) -> Numbers:
+        """Of real objects, the share that shows no more clearly."""
+        return np.asarray(norm.sf(self._short(evidence) / self._deviation(evidence)))
+
+    def odds(self, evidence: Evidence) -> Numbers:
+        """log10 of the likelihood of an invented over that of a real object."""
+        deviation = self._deviation(evidence)
+        real = norm.logpdf(self._short(evidence) / deviation) - np.log(deviation)
+        return np.asarray((norm.logpdf(evidence.confirmation) - real) / np.log(10))
+
+    def _short(self, evidence: Evidence) -> Numbers:
+        return np.asarray(self.mean * evidence.power - evidence.confirmation)
+
+    def _deviation(self, evidence: Evidence) -> Numbers:
+        return np.sqrt(1 + (self.deviation * evidence.power) ** 2)
