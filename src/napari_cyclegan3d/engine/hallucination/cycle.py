@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_cyclegan3d.engine.hallucination.noise import Noise
 from napari_cyclegan3d.engine.hallucination.passes import Translate
-from napari_cyclegan3d.engine.hallucination.store import blocks
+from napari_cyclegan3d.engine.hallucination.store import blocks, bounded
 from napari_cyclegan3d.engine.volume import Region, Volume
 
 # deviations: of the blur, in enhanced voxels; of what is compared, in raw voxels
@@ -67,7 +67,7 @@ def fill_cycle(
             np.abs(_smooth(gaussian_filter(grey, already) - hard)),
         ]
         sums += [one[block.inner].sum(dtype=np.float64) for one in errors]
-        out[block.core] = (errors[1] / noise.fit.sigma)[block.inner]
+        out[block.core] = bounded(errors[1] / noise.fit.sigma)[block.inner]
     return float(sums[1] / max(sums[0], 1e-20))
 
 

@@ -117,7 +117,8 @@ class _Flipped:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.source.dtype)
+        kind: np.dtype[Any] = np.dtype(self.source.dtype)
+        return kind
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
         parts = []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from napari_cyclegan3d.engine.checkpoint import Model
-from napari_cyclegan3d.engine.hallucination.store import blocks, finer
+from napari_cyclegan3d.engine.hallucination.store import blocks, bounded, finer
 from napari_cyclegan3d.engine.networks import PatchDiscriminator
 from napari_cyclegan3d.engine.volume import Volume
 
@@ -52,7 +52,7 @@ def fill_realism(
     middle = float(np.median(sample))
     spread = float(np.median(np.abs(sample - middle))) / MAD or 1.0
     for plane in out:
-        plane[:] = (plane.astype(np.float32) - middle) / spread
+        plane[:] = bounded((plane.astype(np.float32) - middle) / spread)
 
 
 def _resized(

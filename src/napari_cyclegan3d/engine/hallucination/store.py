@@ -11,6 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_cyclegan3d.engine.volume import Region, Shape
 
+LARGEST = 60000.0
+
 
 def new_map(shape: Shape, dtype: DTypeLike = np.float16) -> NDArray[Any]:
     """An array of zeros in a temporary file that goes when nobody uses it any more.
@@ -22,6 +24,11 @@ def new_map(shape: Shape, dtype: DTypeLike = np.float16) -> NDArray[Any]:
     with tempfile.TemporaryFile() as file:  # the mapping keeps a handle of its own
         file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
         return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+
+
+def bounded(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Values that a map of float16 can hold; what is no number becomes 0."""
+    return np.clip(np.nan_to_num(values), -LARGEST, LARGEST)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,13 @@ from napari_cyclegan3d.engine.hallucination.operator import Operator, fit_operat
 from napari_cyclegan3d.engine.hallucination.sampling import finite
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.hallucination.splitting import Split
-from napari_cyclegan3d.engine.hallucination.store import Block, blocks, finer, new_map
+from napari_cyclegan3d.engine.hallucination.store import (
+    Block,
+    blocks,
+    bounded,
+    finer,
+    new_map,
+)
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 Map = NDArray[Any]
@@ -185,7 +191,7 @@ def _difference(raw: Map, made: Map, operator: Operator) -> Map:
     Smoothed as far as the raw volume is, so that what one voxel shows is no noise, and
     without what varies slowly.
     """
-    rest = (raw - made) / np.float32(operator.fit.gain or 1)
+    rest: Map = (raw - made) / np.float32(operator.fit.gain or 1)
     return smooth(rest - wide(rest), SMOOTH)
 
 
@@ -195,7 +201,7 @@ def _keep(
     for name, values in found.items():
         if name not in maps:
             maps[name] = new_map(shape)
-        maps[name][block.core] = values[block.inner]
+        maps[name][block.core] = bounded(values[block.inner])
 
 
 def _test(
