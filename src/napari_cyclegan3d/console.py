@@ -23,6 +23,12 @@ from napari_cyclegan3d.engine.events import (
     Validated,
     Warned,
 )
+from napari_cyclegan3d.engine.hallucination.events import (
+    InspectDone,
+    InspectEvent,
+    InspectStarted,
+    Working,
+)
 from napari_cyclegan3d.engine.sections import RecordConfig
 
 if TYPE_CHECKING:
@@ -138,6 +144,38 @@ def show_enhancement(events: Iterator[EnhanceEvent]) -> EnhanceDone | None:
                 case EnhanceDone():
                     return event
     return None
+
+
+def show_inspection(events: Iterator[InspectEvent]) -> InspectDone | None:
+    """Print an inspection as it goes on; None if it was stopped."""
+    with (
+        closing(_bar("%")) as bar,
+        closing(stoppable(events, "stopping")) as shown,
+    ):
+        for event in shown:
+            match event:
+                case InspectStarted():
+                    bar.total = 100
+                    bar.write(_cost(event))
+                case Warned():
+                    bar.write(f"warning: {event.message}", file=sys.stderr)
+                case Working():
+                    bar.set_description_str(event.stage, refresh=False)
+                    bar.update(round(100 * event.share) - bar.n)
+                case InspectDone():
+                    bar.update(100 - bar.n)
+                    return event
+    return None
+
+
+def _cost(event: InspectStarted) -> str:
+    """What an inspection takes, before it takes it."""
+    passes = f"{event.passes} passes of networks beyond the enhancement"
+    if event.seconds is None:
+        return passes
+    minutes = event.seconds / 60
+    time = f"{event.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
+    return f"{passes}, about {time}"
 
 
 def _bar(unit: str) -> "tqdm[Any]":

@@ -14,6 +14,7 @@ from napari_cyclegan3d.cli import (
     enhance,
     evaluate,
     import_weights,
+    inspection,
     presets,
     search,
     train,
@@ -25,6 +26,7 @@ from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 COMMANDS = {
     "train": train,
     "enhance": enhance,
+    "inspect": inspection,
     "evaluate": evaluate,
     "search": search,
     "presets": presets,

@@ -108,6 +108,8 @@ def _placeholder(annotation: Any) -> str:
         return "{true,false}"
     if get_origin(kind) is not tuple:
         return "VALUE"
+    if _is_span(parts[0]):
+        return "Z0:Z1,Y0:Y1,X0:X1"
     if parts[-1] is Ellipsis:
         return "TERM,…" if _is_text(parts[0]) else "N,N,…"
     return {2: "LOW,HIGH", 3: "Z,Y,X", 4: "N,Z,Y,X"}[len(parts)]
@@ -132,11 +134,17 @@ def _is_text(part: Any) -> bool:
     return part is str or str in get_args(part)
 
 
+def _is_span(part: Any) -> bool:
+    """Whether it is written `first:end`, as the regions of volumes are."""
+    return get_origin(part) is tuple
+
+
 def _value(text: str, annotation: Any) -> Any:
     """What a text means for a setting of this type.
 
-    `32,32,32` is a list; so is a single value where lists may have any length; `none`
-    is no value where there may be none; anything else is what YAML takes it for.
+    `32,32,32` is a list; so is a single value where lists may have any length;
+    `0:8,0:8,0:8` is a list of spans; `none` is no value where there may be none;
+    anything else is what YAML takes it for.
     """
     kind, optional = _without_none(annotation)
     if optional and text.lower() == "none":
@@ -145,6 +153,8 @@ def _value(text: str, annotation: Any) -> Any:
     any_length = get_origin(kind) is tuple and parts[-1] is Ellipsis
     if any_length and _is_text(parts[0]):
         return text.split(",")
+    if parts and _is_span(parts[0]):
+        return [one.split(":") for one in text.split(",")]
     try:
         return yaml.safe_load(f"[{text}]" if any_length or "," in text else text)
     # impossible dates and numbers: ValueError

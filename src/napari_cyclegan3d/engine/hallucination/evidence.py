@@ -6,12 +6,13 @@ show, and e, how clearly it does.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_cyclegan3d.engine.hallucination.filters import Array
+from napari_cyclegan3d.engine.hallucination.filters import Array, smooth
 from napari_cyclegan3d.engine.hallucination.maps import (
     Constants,
     Parts,
@@ -77,7 +78,7 @@ class ObjectEvidence:
 
     @property
     def support(self) -> float:
-        """b = e / d′: 1 fully there, 0 not at all."""
+        """Share that is there: b = e / d′; 1 fully, 0 not at all."""
         return self.score / max(self.energy, 1e-12)
 
     @property
@@ -93,8 +94,7 @@ class ObjectEvidence:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """Independent evidence for an object. Score and energy add up as those of
-    `ObjectEvidence`.
+    """Independent evidence for an object; its sums add up as those of the object.
 
     Attributes:
         score: <t, W(r + A h)> of what the first enhancement has in its place, in the
@@ -119,7 +119,7 @@ class Confirmed:
 
     @property
     def support(self) -> float:
-        """b = e / d′."""
+        """Share that is there, b = e / d′."""
         return self.score / max(self.energy, 1e-12)
 
 
@@ -165,44 +165,73 @@ def evidence(
         noise: Of `raw`.
         constants: Of the whole volume.
     """
-    contrast = contrast_of(enhanced, constants.threshold, operator.scale)
-    parts = compare(raw, enhanced, contrast, operator, noise)
-    found = ndimage.find_objects(labels)
+    bench = _Bench.of(raw, enhanced, operator, noise, constants)
     return [
-        _tested(number, box, labels, contrast, enhanced, parts, operator, noise)
-        for number, box in enumerate(found, 1)
+        _tested(number, box, labels, bench)
+        for number, box in enumerate(ndimage.find_objects(labels), 1)
         if box is not None
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """A block, ready for tests of its objects."""
+
+    enhanced: Array
+    contrast: Array
+    parts: Parts
+    visible: Array
+    operator: Operator
+    noise: Noise
+
+    @classmethod
+    def of(
+        cls,
+        raw: Array,
+        enhanced: Array,
+        operator: Operator,
+        noise: Noise,
+        constants: Constants,
+    ) -> Self:
+        contrast = contrast_of(enhanced, constants.threshold, operator.scale)
+        parts = compare(raw, enhanced, contrast, operator, noise)
+        # bright and dark side by side cancel in the raw volume: nobody sees them there
+        alike = noise.whiten(operator.linear(np.abs(contrast)), parts.mean)
+        whole = smooth(alike**2, 1.5)
+        least = np.float32(1e-6) * (whole.max() + np.float32(1e-12))
+        visible = smooth(parts.structure**2, 1.5) / (whole + least)
+        return cls(enhanced, contrast, parts, np.minimum(visible, 1), operator, noise)
+
+    def test(self, alone: Array, low: Region, high: Region) -> tuple[float, float]:
+        """Score and energy of a part of the contrast, in its neighbourhood."""
+        change = self.operator.linear(alone, self.enhanced[high])
+        template = self.noise.whiten(change, self.parts.mean[low])
+        weight = template * template
+        energy = float(np.sum(weight * self.visible[low], dtype=np.float64))
+        share = energy / max(float(np.sum(weight, dtype=np.float64)), 1e-12)
+        rest = np.sum(template * self.parts.residual[low], dtype=np.float64)
+        return energy + share * float(rest), energy
+
+
 def _tested(
-    label: int,
-    box: Region,
-    labels: NDArray[np.int32],
-    contrast: Array,
-    enhanced: Array,
-    parts: Parts,
-    operator: Operator,
-    noise: Noise,
+    label: int, box: Region, labels: NDArray[np.int32], bench: _Bench
 ) -> ObjectEvidence:
     """The test of one object, in its neighbourhood."""
-    low, high = _around(box, parts.mean.shape, operator.scale)
+    scale = bench.operator.scale
+    low, high = _around(box, bench.parts.mean.shape, scale)
     inside = labels[high] == label
-    mean = parts.mean[low]
     # an object's edge lies beyond the threshold by which it was found
-    edge = ndimage.binary_dilation(inside, iterations=operator.scale)
+    edge = ndimage.binary_dilation(inside, iterations=scale)
     whole = inside | (edge & (labels[high] == 0))
-    alone = np.where(whole, contrast[high], np.float32(0))
-    template = noise.whiten(operator.linear(alone, enhanced[high]), mean)
-    energy = float(np.sum(template * template, dtype=np.float64))
-    rest = float(np.sum(template * parts.residual[low], dtype=np.float64))
+    contrast = bench.contrast[high]
+    score, energy = bench.test(np.where(whole, contrast, np.float32(0)), low, high)
     places = np.argwhere(inside) + [part.start for part in high]
-    values = contrast[high][inside]
+    values = contrast[inside]
     z, y, x = places.mean(axis=0)
     centre = places[np.abs(values).argmax()]
     return ObjectEvidence(
         label=label,
-        score=energy + rest,
+        score=score,
         energy=energy,
         voxels=len(places),
         centroid=(float(z), float(y), float(x)),
@@ -225,7 +254,7 @@ def _around(box: Region, shape: tuple[int, ...], scale: int) -> tuple[Region, Re
     return (z, y, x), finer((z, y, x), scale)
 
 
-def split_evidence(
+def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to them
     labels: NDArray[np.int32],
     enhanced: Array,
     first: Array,
@@ -250,21 +279,18 @@ def split_evidence(
     """
     scale = operator.scale
     whole = contrast_of(enhanced, constants.threshold, scale)
-    again = contrast_of(first, constants.threshold, scale)
-    parts = compare(second, first, again, operator, noise)
+    bench = _Bench.of(second, first, operator, noise, constants)
     confirmed = {}
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         if box is None:
             continue
-        low, high = _around(box, parts.mean.shape, scale)
-        near = ndimage.binary_dilation(labels[high] == label, iterations=scale)
-        alone = np.where(near, again[high], np.float32(0))
-        mine = np.where(labels[high] == label, whole[high], np.float32(0))
-        template = noise.whiten(operator.linear(alone, first[high]), parts.mean[low])
-        energy = float(np.sum(template * template, dtype=np.float64))
-        rest = float(np.sum(template * parts.residual[low], dtype=np.float64))
-        agreement = np.vdot(mine, again[high]) / max(np.vdot(mine, mine), 1e-12)
-        confirmed[label] = Confirmed(energy + rest, energy, float(agreement))
+        low, high = _around(box, second.shape, scale)
+        inside, again = labels[high] == label, bench.contrast[high]
+        near = ndimage.binary_dilation(inside, iterations=scale)
+        score, energy = bench.test(np.where(near, again, np.float32(0)), low, high)
+        mine = np.where(inside, whole[high], np.float32(0))
+        agreement = float(np.vdot(mine, again)) / max(float(np.vdot(mine, mine)), 1e-12)
+        confirmed[label] = Confirmed(score, energy, agreement)
     return confirmed
 
 

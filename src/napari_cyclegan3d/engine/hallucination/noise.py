@@ -103,11 +103,12 @@ class Noise:
         fit = self.fit
         if np.ptp(fit.power) < WHITE and not fit.axes:
             return block
-        cached = _gains_small if block.size <= SMALL else _gains_large
+        small = block.size <= SMALL
+        cached, workers = (_gains_small, 1) if small else (_gains_large, -1)
         gains = cached(block.shape, fit.frequency, fit.power, fit.axes, exponent)
-        spectrum = fft.dctn(block, workers=-1)
+        spectrum = fft.dctn(block, workers=workers)
         spectrum *= gains
-        return np.asarray(fft.idctn(spectrum, overwrite_x=True, workers=-1))
+        return np.asarray(fft.idctn(spectrum, overwrite_x=True, workers=workers))
 
 
 def _gains(
@@ -174,33 +175,39 @@ def fit_noise(
     else:
         bricks, level, how = flatness.noise_alone(tiles[inner], models[inner])
     found = spectrum.measured(bricks)
-    sigma = found.sigma
-    # on a fine grid the mean differs somewhat from that on the bricks' grid
-    whole = _gains((FINE,) * 3, found.frequency, found.power, found.axes, 1, 0.5)
-    unit = float(whole.mean())
-    if not sigma > LEAST * float(np.ptp(tiles)):
+    if not found.sigma > LEAST * float(np.ptp(tiles)):
         raise InputError(
-            f"{raw.name}: no noise was found (deviation {sigma:.3g} grey values), so "
-            "nothing can be said about certainty; give a noise region, or a raw volume "
-            "that is neither simulated nor smoothed"
+            f"{raw.name}: no noise was found (deviation {found.sigma:.3g} grey values)"
+            ", so nothing can be said about certainty; give a noise region, or a raw "
+            "volume that is neither simulated nor smoothed"
         )
-    deviations = spectrum.by_level(residual[inner], models[inner], level, sigma)
-    fit = NoiseFit(
-        sigma=sigma,
-        level=level,
-        slope=spectrum.slope(deviations),
-        frequency=found.frequency,
-        power=tuple(one / unit for one in found.power),
-        axes=found.axes,
-        deviations=deviations,
-        how=how,
-        whiteness=0.0,
-    )
-    noise = Noise(fit)
+    by_level = spectrum.by_level(residual[inner], models[inner], level, found.sigma)
+    noise = _composed(found, level, by_level, how)
     some = zip(residual[:8], models[:8], strict=True)
     white = [noise.whiten(rest, model)[inner[1:]] for rest, model in some]
     reached = float(np.mean([whiteness(one) for one in white]))
-    return Noise(fit.model_copy(update={"whiteness": reached}))
+    return Noise(noise.fit.model_copy(update={"whiteness": reached}))
+
+
+def _composed(
+    found: spectrum.Spectrum, level: float, by_level: spectrum.Levels, how: str
+) -> Noise:
+    # on a fine grid the mean differs somewhat from that on the bricks' grid
+    whole = _gains((FINE,) * 3, found.frequency, found.power, found.axes, 1, 0.5)
+    unit = float(whole.mean())
+    return Noise(
+        NoiseFit(
+            sigma=found.sigma,
+            level=level,
+            slope=spectrum.slope(by_level),
+            frequency=found.frequency,
+            power=tuple(one / unit for one in found.power),
+            axes=found.axes,
+            deviations=by_level,
+            how=how,
+            whiteness=0.0,
+        )
+    )
 
 
 def whiteness(block: NDArray[np.floating]) -> float:

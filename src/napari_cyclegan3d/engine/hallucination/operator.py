@@ -1,33 +1,22 @@
-"""How the raw volume follows from the enhanced one.
-
-The operator A works along one axis after another: each is one small matrix that blurs
-by a Gaussian, moves by the sub-voxel shift, mirrors at the border and takes the mean of
-the enhanced voxels within each raw voxel. A mean lies at its block's centre, so the
-half-voxel offset between the two grids is right by construction.
-"""
+"""How the raw volume follows from the enhanced one: grey values, blur, shift, size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
+from scipy import optimize
 
 from napari_cyclegan3d.engine.hallucination import modality, registration, sampling
+from napari_cyclegan3d.engine.hallucination.blurring import TRUNCATE, blurred
 from napari_cyclegan3d.engine.hallucination.findings import OperatorFit, Triple
 from napari_cyclegan3d.engine.hallucination.sampling import Floats, Sample
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.volume import Volume
 
-# where scipy's Gaussian ends, in deviations
-TRUNCATE = 4.0
-NO_WEIGHT = 1e-6
 # raw voxels
 NARROWEST, WIDEST = 0.2, 4.0
 STILL = (0.0, 0.0, 0.0)
-# raw voxels whose weights are one small matrix
-ROWS = 16
 # tiles that tell whether a curve is needed
 TRIAL_TILES = 6
 # standard errors of a shift: a network's result lies on its source, so none is likely;
@@ -35,9 +24,6 @@ TRIAL_TILES = 6
 SURE, SURE_CURVE = 4.0, 20.0
 # share of what a curve explains that a straight line must miss to be given up
 CURVED = 0.1
-
-
-Bands = tuple[tuple[slice, slice, Floats], ...]
 
 
 @dataclass(frozen=True)
@@ -107,73 +93,6 @@ class Operator:
 
     def _blurred(self, enhanced: Floats) -> Floats:
         return blurred(enhanced, self.scale, self.fit.blur, self.fit.shift)
-
-
-def blurred(enhanced: Floats, scale: int, blur: Triple, shift: Triple) -> Floats:
-    """Blur, move and reduce the last three axes.
-
-    Args:
-        enhanced: Blocks (…, z, y, x) on the enhanced grid.
-        scale: Enhanced size over raw size.
-        blur: Deviation of the Gaussian along z, y, x, in raw voxels.
-        shift: Of the enhanced volume against the raw one, in raw voxels.
-
-    Returns:
-        Blocks on the raw grid, a new array.
-    """
-    if enhanced.ndim > 3:
-        return np.stack([blurred(one, scale, blur, shift) for one in enhanced])
-    result = np.asarray(enhanced, dtype=np.float32)
-    for axis, (width, move) in enumerate(zip(blur, shift, strict=True)):
-        size = result.shape[axis]
-        bands = _bands(size, scale, round(width, 4), round(move, 4))
-        result = _along(result, bands, size // scale, axis)
-    return result
-
-
-def _along(block: Floats, bands: Bands, size: int, axis: int) -> Floats:
-    """A block multiplied by a banded matrix along one axis, which gets a new size."""
-    shape = list(block.shape)
-    shape[axis] = size
-    result = np.empty(shape, dtype=np.float32)
-    # many small products instead of a large one: most of the matrix is 0
-    for rows, columns, weights in bands:
-        if axis == 0:
-            flat = block[columns].reshape(weights.shape[1], -1)
-            np.matmul(weights, flat, out=result[rows].reshape(len(weights), -1))
-        elif axis == 1:
-            np.matmul(weights, block[:, columns], out=result[:, rows])
-        else:
-            flat = block.reshape(-1, block.shape[-1])[:, columns]
-            result.reshape(-1, size)[:, rows] = flat @ weights.T
-    return result
-
-
-@lru_cache(maxsize=256)
-def _bands(size: int, scale: int, blur: float, shift: float) -> Bands:
-    """Weights of the enhanced voxels of one axis in the raw voxels.
-
-    Returns:
-        For some raw voxels at a time: which they are, which enhanced voxels they
-        depend on, and how, (raw, enhanced).
-    """
-    matrix = np.eye(size)
-    if blur:
-        matrix = ndimage.gaussian_filter1d(
-            matrix, blur * scale, axis=0, mode="reflect", truncate=TRUNCATE
-        )
-    if shift:
-        matrix = ndimage.shift(matrix, (-shift * scale, 0), order=3, mode="reflect")
-        # the tails of a cubic spline never end
-        matrix[np.abs(matrix) < NO_WEIGHT] = 0
-    means = matrix.reshape(size // scale, scale, size).mean(axis=1).astype(np.float32)
-    bands = []
-    for start in range(0, len(means), ROWS):
-        rows = slice(start, min(start + ROWS, len(means)))
-        used = np.flatnonzero(means[rows].any(axis=0))
-        columns = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append((rows, columns, np.ascontiguousarray(means[rows, columns])))
-    return tuple(bands)
 
 
 def fit_operator(

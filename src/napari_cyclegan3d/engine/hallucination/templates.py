@@ -28,7 +28,6 @@ __all__ = ["Search", "fit_search"]
 LENGTH = 8.0  # of lines, in raw voxels
 BALL = 1.6  # thickness of balls, times that of lines
 APART = (8.0, 11.0)  # raw voxels from the middle of a gap to what lies beyond it
-LINELIKE = 1.4  # times the mean over all directions
 ALIGNED = 0.9  # of the largest power: the structure has this direction
 THREADS = 2
 
@@ -69,7 +68,7 @@ class Search:
         """
         best = np.abs(across(residual, self.sigma, BALL)) / np.float32(self.ball)
         rest, there = (across(block, self.sigma) for block in (residual, structure))
-        top, linear = self.strongest(there) if self.power else (there, there)
+        top = self.strongest(there) if self.power else there
 
         def along(both: tuple[Step, float]) -> Array:
             step, deviation = both
@@ -77,7 +76,7 @@ class Search:
             if not self.power:
                 return np.abs(z)
             power = line(there, step, LENGTH) * np.float32(self.sign / deviation)
-            gap, end = self.continued(power, top, linear, step)
+            gap, end = self.continued(power, top, step)
             odds = np.maximum(self.gap * gap, self.end * end)
             more = odds / np.float32(max(self.power, 2.0))
             return self.sign * z + more
@@ -88,34 +87,29 @@ class Search:
                 np.maximum(best, z, out=best)
         return np.asarray(best - np.float32(self.middle))
 
-
-    def strongest(self, there: Array) -> tuple[Array, Array]:
-        """The largest power over all directions, and where a line stands out (0, 1)."""
-        top, mean = np.zeros_like(there), np.zeros_like(there)
+    def strongest(self, there: Array) -> Array:
+        """The largest power over all directions."""
+        top = np.zeros_like(there)
         for power in self.powers(there):
             np.maximum(top, power, out=top)
-            mean += power / np.float32(len(self.lines))
-        return top, (top > LINELIKE * mean).astype(np.float32)
+        return top
 
     def powers(self, there: Array) -> Iterator[Array]:
         """Power of the structures in each direction."""
         for step, deviation in zip(directions(), self.lines, strict=True):
             yield line(there, step, LENGTH) * np.float32(self.sign / deviation)
 
-    def continued(
-        self, power: Array, top: Array, linear: Array, step: Step
-    ) -> tuple[Array, Array]:
+    def continued(self, power: Array, top: Array, step: Step) -> tuple[Array, Array]:
         """Where structures along a direction have gaps, and where they end; 0 to 1.
 
         Args:
             power: Of the structures in that direction.
             top: The largest over all directions.
-            linear: 1 where a line stands out.
             step: The direction.
         """
         size = float(np.linalg.norm(step))
         usual = np.float32(self.power)
-        there = linear * np.where(power > ALIGNED * top, power / usual, np.float32(0))
+        there = np.where(power > ALIGNED * top, power / usual, np.float32(0))
         gap, end = np.zeros_like(power), np.zeros_like(power)
         for apart in APART:
             times = round(apart / size)
@@ -160,7 +154,9 @@ def _deviation(responses: Sequence[Array]) -> float:
 def _expecting(search: Search, structures: Sequence[Array]) -> Search:
     """The search with what it may expect where structures end."""
     sides = [
-        np.concatenate([replace(search, sign=sign).strongest(one)[0].ravel() for one in structures])
+        np.concatenate(
+            [replace(search, sign=sign).strongest(one).ravel() for one in structures]
+        )
         for sign in (1.0, -1.0)
     ]
     usual = [float(np.percentile(side, 99)) for side in sides]
@@ -169,7 +165,9 @@ def _expecting(search: Search, structures: Sequence[Array]) -> Search:
     if not len(strong) or max(usual) < 1:
         return search
     sign = 1.0 if usual[0] >= usual[1] else -1.0
-    return _with_odds(replace(search, sign=sign, power=float(np.median(strong))), structures)
+    return _with_odds(
+        replace(search, sign=sign, power=float(np.median(strong))), structures
+    )
 
 
 def _with_odds(search: Search, structures: Sequence[Array]) -> Search:
@@ -177,9 +175,9 @@ def _with_odds(search: Search, structures: Sequence[Array]) -> Search:
     gaps, ends, count = 0, 0, 0
     for there in structures:
         gap, end = np.zeros(there.shape, bool), np.zeros(there.shape, bool)
-        top, linear = search.strongest(there)
+        top = search.strongest(there)
         for step, power in zip(directions(), search.powers(there), strict=True):
-            one, other = search.continued(power, top, linear, step)
+            one, other = search.continued(power, top, step)
             gap |= one > 0.5
             end |= other > 0.5
         gaps, ends, count = gaps + gap.sum(), ends + end.sum(), count + gap.size
