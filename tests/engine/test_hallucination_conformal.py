@@ -39,7 +39,7 @@ def test_too_few_volumes_promise_nothing() -> None:
     assert least_volumes(0.1) == 9
     assert least_volumes(0.01) == 99
     rows = np.zeros((8, len(THRESHOLDS)))
-    with pytest.raises(InputError, match=r"8 volumes .* give at least 9"):
+    with pytest.raises(InputError, match=r"8 trials .* give at least 9"):
         conformal_threshold(rows, THRESHOLDS, 0.1)
     assert conformal_threshold(np.zeros((9, 61)), THRESHOLDS, 0.1).threshold == 6
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from napari_cyclegan3d.engine.hallucination.suspicion import (
     suspicion,
 )
 
-Numbers = NDArray[np.float64]
+Numbers = NDArray[np.floating[Any]]
 
 
 @pytest.fixture
@@ -182,3 +184,19 @@ def test_more_evidence_in_any_map_never_makes_a_voxel_less_suspicious(
         rising = {other: np.full(50, 0.3) for other in ps}
         rising[name] = np.logspace(0, -10, 50)
         assert (np.diff(fusion.sums(rising)) >= 0).all()
+
+
+def test_a_map_that_the_fusion_does_not_know_counts_beside_it(
+    random: np.random.Generator,
+) -> None:
+    ps, wrong = planted_ps(random)
+    fusion = Fusion.fit(ps, wrong, np.arange(wrong.size) // 100, random)
+    null = Null.of(np.abs(random.standard_normal(10_000)), random)
+    nulls = dict.fromkeys((*ps, "cycle"), null)
+    maps = {name: np.full(2, 0.5, np.float32) for name in ps}
+    alone = suspicion(maps, nulls, fusion)
+    with_cycle = suspicion({**maps, "cycle": np.array([0.5, 6.0])}, nulls, fusion)
+    assert with_cycle[1] > 4 > with_cycle[0] + 3
+    assert with_cycle[0] == pytest.approx(alone[0], abs=0.5)
+    loud = {**maps, "residual": np.full(2, 8.0, np.float32)}
+    assert (suspicion(loud, nulls, fusion) > alone + 1).all()

@@ -57,7 +57,7 @@ def conformal_threshold(
     n, least = len(losses), least_volumes(alpha)
     if n < least:
         raise InputError(
-            f"{n} volumes with a known truth cannot promise a loss of at most "
+            f"{n} trials with a known truth cannot promise a loss of at most "
             f"{alpha:g}; give at least {least}"
         )
     growing = np.maximum.accumulate(np.asarray(losses, np.float64), axis=1)
@@ -66,7 +66,7 @@ def conformal_threshold(
     if not kept.size:
         raise InputError(
             f"no threshold keeps the loss at {alpha:g}: the least is {risk[0]:.2g} "
-            f"over {n} volumes; allow a larger loss"
+            f"over {n} trials; allow a larger loss"
         )
     best = int(kept[-1])
     return Controlled(float(thresholds[best]), float(risk[best]), n, not independent)

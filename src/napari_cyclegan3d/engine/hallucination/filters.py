@@ -56,8 +56,12 @@ def directions(largest: int = 2) -> list[Step]:
     Args:
         largest: Of a step along an axis: 1 gives 13 directions, 2 gives 49.
     """
-    steps = product(range(-largest, largest + 1), repeat=3)
-    return [step for step in steps if gcd(*step) == 1 and step > (0, 0, 0)]
+    sides = range(-largest, largest + 1)
+    return [
+        (z, y, x)
+        for z, y, x in product(sides, sides, sides)
+        if gcd(z, y, x) == 1 and (z, y, x) > (0, 0, 0)
+    ]
 
 
 def shifted(block: Array, step: Step, times: int) -> Array:

@@ -171,8 +171,8 @@ class CalibrationFit(Settings):
     """Where the thresholds come from.
 
     Attributes:
-        rung: 1 pairs, 2 pseudo-pairs from domain B, 3 identity pass, 4 plants in this
-            volume, 5 none (robust deviations; uncalibrated).
+        rung: 1 pairs, 2 pseudo-pairs from domain B, 3 pseudo-pairs from this result, 4
+            plants in this volume, 5 none (robust deviations; uncalibrated).
         alpha: Nominal rate at which invented objects are called supported.
         threshold: Confirmation that a supported object needs.
         n: Volumes or blocks behind it.

@@ -1,31 +1,35 @@
 """Maps of what the raw volume says about the enhanced one, voxel by voxel.
 
-All live on the raw grid. The residual r = raw − A(enhanced) is whitened and compared
-with templates: with the structure that the enhanced volume shows (what was invented
-misses in the raw volume by just that much), and with lines and balls of the volume's
-own thickness in all directions (what the network deleted can be anything).
+All live on the raw grid. The residual is compared with the structure that the enhanced
+volume shows (what was invented misses in the raw volume by just that much), and with
+lines and balls of the volume's own thickness (what the network deleted).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft
 
+from napari_cyclegan3d.engine.hallucination.comparison import (
+    Constants,
+    Parts,
+    compare,
+    compared,
+    contrast_of,
+)
 from napari_cyclegan3d.engine.hallucination.filters import (
     BOX,
     Array,
     otsu,
     smooth,
     wide,
-    without,
 )
 from napari_cyclegan3d.engine.hallucination.noise import Noise
 from napari_cyclegan3d.engine.hallucination.operator import Operator
 from napari_cyclegan3d.engine.hallucination.reduction import reduced
 from napari_cyclegan3d.engine.hallucination.sampling import finite
 from napari_cyclegan3d.engine.hallucination.store import blocks, finer
-from napari_cyclegan3d.engine.hallucination.templates import Search, fit_search
+from napari_cyclegan3d.engine.hallucination.templates import fit_search
 from napari_cyclegan3d.engine.volume import Volume
 
 __all__ = [
@@ -44,113 +48,6 @@ TILES = 8
 WIDTHS = (2.0, 2.5, 3.5)  # of the windows in which structures are compared
 
 Blocks = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Constants:
-    """What all blocks of a volume are measured by.
-
-    Attributes:
-        threshold: Contrast in the enhanced volume that makes a structure.
-        thickness: Standard deviation across the volume's structures, in raw voxels.
-        search: For what is missing.
-        share: Wiener gain by frequency (cycles per raw voxel) before the blur is
-            counted: power of the enhanced volume over that of the noise.
-        frequency: Where `share` holds.
-    """
-
-    threshold: float
-    thickness: float
-    search: Search
-    frequency: tuple[float, ...]
-    share: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A block, ready for tests; both whitened, on the raw grid.
-
-    Attributes:
-        structure: What the enhanced volume's structures would look like in the raw one.
-        residual: raw − A(enhanced), without what gain and background explain.
-        mean: A(enhanced), in raw grey values.
-    """
-
-    structure: Array
-    residual: Array
-    mean: Array
-
-    def twice(self, noise: Noise) -> tuple[Array, Array]:
-        """Residual and structure, whitened again to be compared with any template.
-
-        Of the residual only what the enhanced volume's structures do not explain.
-        """
-        deviation = noise.deviation(self.mean)
-        rest = self.residual - self.misfit() * self.structure
-        one, other = (
-            noise.whiten(block * deviation, self.mean)
-            for block in (rest, self.structure)
-        )
-        return one, other
-
-    def misfit(self, width: float = 2.0) -> Array:
-        """Local slope of the residual over the structures: −1 where one is invented."""
-        both = smooth(self.structure * self.residual, width)
-        least = 1 / (np.sqrt(2 * np.pi) * width) ** 3
-        return np.asarray(both / (smooth(self.structure**2, width) + least))
-
-
-def contrast_of(enhanced: Array, threshold: float, scale: int) -> Array:
-    """The enhanced block minus its local background, on its own grid."""
-    box = BOX * scale
-    first = np.abs(enhanced - wide(enhanced, box)) > threshold
-    contrast = enhanced - without(enhanced, first, box)
-    # half of the threshold belongs to a structure's edge; the rest is texture
-    near = ndimage.grey_dilation(np.abs(contrast), (3, 3, 3)) > threshold
-    return np.asarray(np.where(near, contrast, np.float32(0)))
-
-
-def compare(
-    raw: Array, enhanced: Array, contrast: Array, operator: Operator, noise: Noise
-) -> Parts:
-    """What the tests of a block need.
-
-    Args:
-        raw: Block of the raw volume.
-        enhanced: The same place in the enhanced volume.
-        contrast: Its structures, as `contrast_of` gives them.
-        operator: How raw follows from enhanced.
-        noise: Of the raw volume.
-    """
-    mean = operator.apply(enhanced)
-    rest = raw - mean
-    rest = rest - wide(rest)
-    residual = noise.whiten(rest, mean)
-    structure = noise.whiten(operator.linear(contrast, enhanced), mean)
-    residual = residual - _gain_error(structure, residual) * structure
-    return Parts(structure, residual, mean)
-
-
-def _gain_error(structure: Array, residual: Array) -> Array:
-    """Local slope of the residual over the structures, without what is suspicious."""
-    energy, both = structure * structure, structure * residual
-    fair = (np.abs(_compared(both, energy, 2.5)[0]) < 2.5).astype(np.float32)
-    size = (2 * np.sqrt(np.pi) * BOX / 2) ** 3
-    return np.asarray(wide(both * fair) / (wide(energy * fair) + 100 / size))
-
-
-def _compared(both: Array, energy: Array, width: float) -> tuple[Array, Array]:
-    """Weighted regression in a Gaussian window of the residual over the structure.
-
-    Returns:
-        z of the slope, and d′ of the structure in the window.
-    """
-    volume = np.float32((np.sqrt(2 * np.pi) * width) ** 3)
-    weighed = smooth(energy, width) * volume
-    # the square of a window has the same reach, so that it ends where that does
-    squared = smooth(energy, width / np.sqrt(2), 3 * np.sqrt(2)) * volume / 2**1.5
-    deviation = np.sqrt(squared + np.float32(1))
-    return smooth(both, width) * volume / deviation, weighed / deviation
 
 
 def block_maps(
@@ -174,7 +71,7 @@ def block_maps(
     parts = compare(raw, enhanced, contrast, operator, noise)
     energy = parts.structure**2
     both = parts.structure * parts.residual
-    compared = [_compared(both, energy, width) for width in WIDTHS]
+    compared = [compared(both, energy, width) for width in WIDTHS]
     invented = np.minimum.reduce([z for z, _ in compared])
     missing = np.maximum(constants.search.best(*parts.twice(noise)), 0)
     z, power = compared[1]

@@ -27,10 +27,11 @@ def warnings(
             f"the enhanced volume explains little of the raw one (correlation "
             f"{operator.correlation:.2f}): they may not belong together"
         )
-    if operator.relation == "degraded" and operator.gain < 0:
+    if operator.gain < 0:
         said.append(
             f"the contrast is inverted (gain {operator.gain:.3g}): bright in the raw "
-            "volume is dark in the enhanced one"
+            "volume is dark in the enhanced one, as between modalities; where both "
+            "should look alike, the network has learned it the wrong way round"
         )
     if noise.whiteness < LEAST_WHITENESS:
         said.append(

@@ -77,7 +77,8 @@ def suspicion(
     Args:
         maps: By name, of equal shapes; see `scores`.
         nulls: Of the scores, by name; maps that have none are left out.
-        fusion: What was learnt from known errors; without it the Cauchy rule.
+        fusion: What was learnt from known errors; it takes the place of its maps in the
+            Cauchy rule.
         most: Where to end.
 
     Raises:
@@ -90,9 +91,13 @@ def suspicion(
     }
     if not given:
         raise ValueError(f"none of the maps {', '.join(maps)} has a null")
-    p: Values
+    ps = dict(given)
+    weights = {name: WEIGHTS[name] for name in given}
     if fusion is not None and fusion.names <= given.keys():
-        p = fusion.p(given)
-    else:
-        p = cauchy(list(given.values()), [WEIGHTS[name] for name in given])
+        # maps that the fusion does not know, as those of repetitions, still count
+        for name in fusion.names:
+            del ps[name]
+        ps["fused"] = fusion.p(given)
+        weights["fused"] = sum(WEIGHTS[name] for name in fusion.names)
+    p = cauchy(list(ps.values()), [weights[name] for name in ps])
     return np.clip(-np.log10(p), 0.0, most).astype(np.float32)

@@ -72,14 +72,14 @@ class Search:
 
         def along(both: tuple[Step, float]) -> Array:
             step, deviation = both
-            z = line(rest, step, LENGTH) / np.float32(deviation)
+            z: Array = line(rest, step, LENGTH) / np.float32(deviation)
             if not self.power:
-                return np.abs(z)
+                return np.asarray(np.abs(z))
             power = line(there, step, LENGTH) * np.float32(self.sign / deviation)
             gap, end = self.continued(power, top, step)
             odds = np.maximum(self.gap * gap, self.end * end)
             more = odds / np.float32(max(self.power, 2.0))
-            return self.sign * z + more
+            return np.asarray(np.float32(self.sign) * z + more)
 
         pairs = list(zip(directions(), self.lines, strict=True))
         with ThreadPoolExecutor(THREADS) as pool:
@@ -118,7 +118,8 @@ class Search:
             np.maximum(end, np.maximum(ahead, behind), out=end)
         # half of a structure must be missing here before anything can be
         lacking = np.clip(1.5 - 2 * top / usual, 0, 1)
-        return tuple(np.clip(2 * one - 0.5, 0, 1) * lacking for one in (gap, end))
+        gap, end = (np.clip(2 * one - 0.5, 0, 1) * lacking for one in (gap, end))
+        return gap, end
 
 
 def across(block: Array, sigma: Triple, times: float = 1.0) -> Array:
