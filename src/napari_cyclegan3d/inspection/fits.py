@@ -153,7 +153,6 @@ def numbers(inspection: Inspection) -> Safe:
         ("Resolution that the data confirm", _length(found.confirmed, unit)),
         ("Gap of hidden codes (steganography), alarm above 1.2", number(gap) + alarm),
         ("Fine detail that the raw volume cannot determine", share(found.prior_only)),
-        ("Raw volume unlike domain A", share(found.unlike_a)),
     ]
     return section(
         "The volume as a whole",

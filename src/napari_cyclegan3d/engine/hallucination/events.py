@@ -38,10 +38,12 @@ class Inspected:
     Attributes:
         inspection: All that it says.
         maps: By name, on the grid of the raw volume: suspicion (0 to 6), residual
-            (signed z; negative: invented, positive: missing), rse, prior_only (0 to
-            1), support (0 to 1.5), instability, cycle, realism; some are missing in
-            quick mode. With ground truth also error (signed, enhanced − truth, in grey
-            values of the enhanced volume, on its grid).
+            (signed z; negative: invented, positive: missing), difference (what the raw
+            volume has more, in grey values of the enhanced one), rse, prior_only (0 to
+            1), support (0 to 1.5), power (d′ in a moving window), instability, cycle,
+            realism; the last three need passes of networks. With ground truth also
+            error (enhanced − truth, in grey values of the enhanced volume, on its
+            grid).
         labels: The findings, by their id, on the grid of the enhanced volume; int32.
     """
 

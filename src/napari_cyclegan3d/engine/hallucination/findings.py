@@ -227,7 +227,6 @@ class GlobalNumbers(Settings):
         confirmed: Resolution that halves of the data agree on, in unit.
         stego_gap: Hardened over plain cycle error; above 1.2 the cycle hides a code.
         prior_only: Share of fine detail that the raw volume cannot determine.
-        unlike_a: Share of the raw volume that is unlike domain A.
     """
 
     rsp: float
@@ -237,7 +236,6 @@ class GlobalNumbers(Settings):
     confirmed: float | None = None
     stego_gap: float | None = None
     prior_only: float | None = None
-    unlike_a: float | None = None
 
 
 class TruthScores(Settings):

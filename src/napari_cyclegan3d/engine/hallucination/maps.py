@@ -71,10 +71,10 @@ def block_maps(
     parts = compare(raw, enhanced, contrast, operator, noise)
     energy = parts.structure**2
     both = parts.structure * parts.residual
-    compared = [compared(both, energy, width) for width in WIDTHS]
-    invented = np.minimum.reduce([z for z, _ in compared])
+    windows = [compared(both, energy, width) for width in WIDTHS]
+    invented = np.minimum.reduce([z for z, _ in windows])
     missing = np.maximum(constants.search.best(*parts.twice(noise)), 0)
-    z, power = compared[1]
+    z, power = windows[1]
     return {
         "residual": np.where(-invented > missing, np.minimum(invented, 0), missing),
         "rse": np.sqrt(smooth(parts.residual**2, 2.0)),

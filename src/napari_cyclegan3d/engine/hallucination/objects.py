@@ -46,9 +46,11 @@ def _basins(height: Array, inside: NDArray[np.bool_]) -> Labels:
     strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
     for offsets in np.ndindex(3, 3, 3):
         move = sum((o - 1) * s for o, s in zip(offsets, strides, strict=True))
-        higher = flat[places + move] > best
-        best[higher] = flat[places + move][higher]
-        target[higher] = places[higher] + move
+        there = places + move
+        # of equal heights the last one is the summit
+        higher = (flat[there] > best) | ((flat[there] == best) & (there > target))
+        best[higher] = flat[there][higher]
+        target[higher] = there[higher]
     number = np.zeros(flat.size, np.int64)
     number[places] = np.arange(len(places))
     target = number[target]

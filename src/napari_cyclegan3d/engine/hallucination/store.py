@@ -28,7 +28,8 @@ def new_map(shape: Shape, dtype: DTypeLike = np.float16) -> NDArray[Any]:
 
 def bounded(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Values that a map of float16 can hold; what is no number becomes 0."""
-    return np.clip(np.nan_to_num(values), -LARGEST, LARGEST)
+    held: NDArray[np.floating] = np.clip(np.nan_to_num(values), -LARGEST, LARGEST)
+    return held
 
 
 @dataclass(frozen=True)
