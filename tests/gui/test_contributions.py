@@ -46,10 +46,11 @@ def test_the_manifest_is_valid_and_every_command_exists() -> None:
 
 def test_the_manifest_names_exactly_the_files_that_can_be_read_and_written() -> None:
     contributed = PluginManifest.from_distribution(PLUGIN).contributions
-    (reader,), (writer,) = contributed.readers, contributed.writers
+    (reader, reports), (writer,) = contributed.readers, contributed.writers
     # single pictures and tensors are no volumes; folders of them are
     volumes = set(io.READABLE_SUFFIXES) - {".png", ".pt"}
     assert set(reader.filename_patterns) == {f"*{one}" for one in volumes}
+    assert reports.filename_patterns == ["*inspection.json"]
     assert set(writer.filename_extensions) == set(io.WRITABLE_SUFFIXES)
 
 

@@ -25,6 +25,7 @@ from superqt import QCollapsible
 
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.presets import load_preset, preset_names
 from napari_cyclegan3d.engine.settings import Settings, parse
 from napari_cyclegan3d.gui.forms import MORE, SettingsForm
@@ -228,13 +229,16 @@ def test_a_list_that_cannot_be_is_refused_in_a_sentence(
 
 
 def test_every_section_has_a_title(qtbot: QtBot) -> None:
-    form = SettingsForm(TrainConfig)
-    qtbot.addWidget(form)
-    sections = [name for name, value in TrainConfig() if isinstance(value, Settings)]
-    assert sections == list(TITLES)
-    folds = form.findChildren(QCollapsible)
-    assert [fold.text() for fold in folds] == [f"▸ {one}" for one in TITLES.values()]
-    assert not any(fold.isExpanded() for fold in folds)
+    used = []
+    for model in (TrainConfig, InspectConfig):
+        form = SettingsForm(model)
+        qtbot.addWidget(form)
+        sections = [name for name, value in model() if isinstance(value, Settings)]
+        folds = form.findChildren(QCollapsible)
+        assert [fold.text() for fold in folds] == [f"▸ {TITLES[s]}" for s in sections]
+        assert not any(fold.isExpanded() for fold in folds)
+        used += sections
+    assert used == list(TITLES)
 
 
 @pytest.mark.parametrize("rate", [2e-4, 4e-4, 1e-7, 3.3e-6, 0.1, 1e-10])
@@ -443,7 +447,7 @@ def sections_of(model: type[Settings]) -> list[type[Settings]]:
 
 def test_every_setting_has_a_label_of_its_own_and_every_label_a_setting() -> None:
     used = set()
-    for model in (*sections_of(TrainConfig), *sections_of(EnhanceConfig)):
+    for model in (*sections_of(TrainConfig), *sections_of(InspectConfig)):
         labels = [label(model, name) for name in model.model_fields]
         assert len(set(labels)) == len(labels)
         for name, info in model.model_fields.items():

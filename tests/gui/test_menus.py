@@ -53,6 +53,18 @@ def test_enhance_puts_the_selected_layers_into_the_queue(viewer: Any) -> None:
     assert [source.item for source in dock.queue.sources()] == [chosen]
 
 
+def test_inspect_chooses_the_selected_result_and_its_source(viewer: Any) -> None:
+    source, another = viewer.layers
+    result = add_result(viewer, source)
+    for chosen in ({result}, {source, result}):
+        viewer.layers.selection = chosen
+        press(viewer, "napari/layers/visualize", f"{PLUGIN}.inspect_layer")
+        _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Inspect")
+        assert dock.choice.layer("enhanced") == result
+        assert dock.choice.layer("raw") == source
+        dock.choice.layers["enhanced"].value = another
+
+
 def test_a_result_and_its_source_are_shown_beside_each_other_and_back(
     viewer: Any,
 ) -> None:

@@ -19,6 +19,7 @@ TITLES = {
     "validation": "Validation",
     "balance": "Automatic balancing",
     "record": "Records of the training",
+    "enhance": "Enhancement",
 }
 
 # a name that means different things in two sections has its class before it
@@ -107,6 +108,12 @@ LABELS = {
     "inversion": "Inverted contrast fails",
     "tensorboard": "Events for TensorBoard",
     "animation": "Animated previews (GIF)",
+    "InspectConfig.mode": "Mode",
+    "relation": "Raw follows from it",
+    "noise_region": "Noise region (z y x)",
+    "alpha": "Wrongly supported (share)",
+    "false_alarms": "False alarms (per 64³)",
+    "InspectConfig.tile": "Parts (voxels)",
     "direction": "Direction",
     "mode": "Tiles",
     "slices": "Slices along",

@@ -7,6 +7,8 @@ from napari import Viewer
 from napari.layers import Image
 from napari.utils.notifications import show_info
 
+from napari_cyclegan3d.gui.inspect.opening import open_inspect
+from napari_cyclegan3d.gui.inspect.provenance import source_of
 from napari_cyclegan3d.gui.layers import source_name
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ def open_enhance(viewer: Viewer) -> "EnhanceDock":
     # beside each other, two docks are too low for a small screen
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Enhance", tabify=True)
     return cast("EnhanceDock", dock)
+
+
+def inspect_layer(viewer: Viewer) -> None:
+    """Open the Inspect dock for the selected result, or a result and its source."""
+    chosen = _selected(viewer)
+    dock = open_inspect(viewer)
+    for layer in chosen:
+        if len(chosen) == 1 or source_of(layer, chosen) is not None:
+            dock.choose(layer)
 
 
 def compare(viewer: Viewer) -> None:

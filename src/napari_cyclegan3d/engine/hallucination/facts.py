@@ -1,4 +1,4 @@
-"""Which volumes, model and programs an inspection was about, so that it can be traced."""
+"""Which volumes, model and programs an inspection was about, to trace it."""
 
 import hashlib
 from importlib.metadata import version

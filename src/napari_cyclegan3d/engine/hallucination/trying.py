@@ -37,6 +37,10 @@ Map = NDArray[Any]
 SIDE, SAMPLES = 32, 64
 # in quick mode: side and number of the parts that nulls are fitted to
 PART, PARTS = 48, 4
+UNTRIED = (
+    "quick mode calibrates nothing: how suspicious a place is rests on the residual "
+    "alone, as if it were normal"
+)
 
 
 def calibrated(
@@ -62,16 +66,16 @@ def calibrated(
         The share that is done.
     """
     if config.mode == "quick":
-        found = uncalibrated(_scores(material, fitted, random), config)
-    else:
-        found = yield from calibrate(
-            material,
-            Model(fitted.operator, fitted.noise, fitted.constants.threshold),
-            maker(fitted),
-            config,
-            random,
-            _judge(material.translate, fitted, splits, config),
-        )
+        sample = _residuals(material, fitted, random)
+        return replace(uncalibrated(sample, config), warnings=(UNTRIED,))
+    found = yield from calibrate(
+        material,
+        Model(fitted.operator, fitted.noise, fitted.constants.threshold),
+        maker(fitted),
+        config,
+        random,
+        _judge(material.translate, fitted, splits, config),
+    )
     more = {name: Normal.of(_sample(one, random)) for name, one in extra.items()}
     return replace(found, nulls={**more, **found.nulls})
 
@@ -123,21 +127,21 @@ def _judge(
     return confirmed
 
 
-def _scores(
+def _residuals(
     material: Material, fitted: Fitted, random: np.random.Generator
 ) -> dict[str, Map]:
-    """Scores of a few parts of the inspected volume."""
+    """The residual in a few parts of the inspected volume, as `scores` gives it.
+
+    It alone is standard normal where only noise is left; how the other maps vary where
+    nothing is wrong takes trials to tell.
+    """
     scale, make = fitted.operator.scale, maker(fitted)
-    return pooled(
-        [
-            scores(
-                make(
-                    material.raw.crop(part), material.enhanced.crop(finer(part, scale))
-                )
-            )
-            for part in regions(material.raw, PART, PARTS, random)
-        ]
-    )
+    parts = regions(material.raw, PART, PARTS, random)
+    found = [
+        make(material.raw.crop(part), material.enhanced.crop(finer(part, scale)))
+        for part in parts
+    ]
+    return pooled([{"residual": scores(one)["residual"]} for one in found])
 
 
 def _sample(values: Map, random: np.random.Generator) -> Map:

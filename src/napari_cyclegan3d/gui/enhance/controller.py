@@ -11,7 +11,9 @@ from napari.utils.notifications import show_warning
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.events import EnhanceStarted, TileDone, Warned
+from napari_cyclegan3d.engine.hallucination.events import Working
 from napari_cyclegan3d.gui.closing import DockGuard, Work
+from napari_cyclegan3d.gui.enhance.checking import found, offer_inspection
 from napari_cyclegan3d.gui.enhance.preview import EnhancePreview
 from napari_cyclegan3d.gui.enhance.progress import EnhanceProgress
 from napari_cyclegan3d.gui.enhance.queue_list import Entry, State
@@ -167,6 +169,8 @@ class EnhanceController:
                 show_warning(event.message)
             case TileDone():
                 self._progress.tile(event)
+            case Working():
+                self._progress.working(event)
             case Grew():
                 self._grow(event.result)
             case Finished():
@@ -187,15 +191,20 @@ class EnhanceController:
         if result.seams is not None:
             seams = f"; steps at tile borders: {result.seams:.2f} times those elsewhere"
         if result.data is None:
+            made = None
             if result.layer is not None:
-                add_files(self.dock.viewer, result)
-            self._told.append(f"Wrote {', '.join(map(str, result.paths))}{seams}")
+                made = add_files(self.dock.viewer, result)
+            told = f"Wrote {', '.join(map(str, result.paths))}"
         else:
-            layer = self._layers.pop(result)
-            self._told.append(f"Added layer {layer.layer.name!r}{seams}")
-            layer.finish()
+            growing = self._layers.pop(result)
+            made = growing.layer
+            told = f"Added layer {made.name!r}"
+            growing.finish()
             if result.layer is not None:
                 self._preview.make_way(result.layer)
+        self._told.append(f"{told}{seams}{found(result)}")
+        if made is not None:
+            offer_inspection(self.dock, result, made)
 
     def _on_end(self) -> None:
         assert self._entry is not None

@@ -27,6 +27,7 @@ from napari_cyclegan3d.gui.enhance.source import SourcePage
 from napari_cyclegan3d.gui.enhance.target import TargetPage
 from napari_cyclegan3d.gui.forms import SettingsForm
 from napari_cyclegan3d.gui.memory_label import MemoryLabel
+from napari_cyclegan3d.gui.offer import Offer
 from napari_cyclegan3d.gui.parts import (
     scrolled,
     small_button,
@@ -66,6 +67,7 @@ class EnhanceDock(QWidget):
             checkable=True,
         )
         self.status = StatusLine()
+        self.offer = Offer()
         self.progress = QProgressBar()
         self.enhance_button = QPushButton("Enhance")
         self.cancel_button = QPushButton("Cancel")
@@ -146,6 +148,7 @@ class EnhanceDock(QWidget):
         self._area = scrolled(page)
         layout.addWidget(self._area, stretch=1)
         layout.addLayout(_row(self.box_button, self.click_button, self.slab_button))
+        layout.addWidget(self.offer)
         layout.addWidget(self.status)
         progress = _row(self.progress)
         progress.addWidget(self.memory)

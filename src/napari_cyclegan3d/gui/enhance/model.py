@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cyclegan3d.engine.checkpoint import Model, load_model
+from napari_cyclegan3d.engine.hallucination.facts import model_facts
 from napari_cyclegan3d.gui.enhance.model_card import NOTHING, ModelCard
 from napari_cyclegan3d.gui.parts import small_button
 from napari_cyclegan3d.gui.preferences import preferences
@@ -32,6 +33,7 @@ class ModelChooser(QWidget):
     Attributes:
         model: The model that is chosen; None while there is none.
         path: Its file.
+        sha256: Of its weights; empty while there is none.
     """
 
     changed = Signal()
@@ -41,6 +43,7 @@ class ModelChooser(QWidget):
         super().__init__(parent)
         self.model: Model | None = None
         self.path: Path | None = None
+        self.sha256 = ""
         self._executor = executor
         self._job: Job | None = None
         self._reading = 0
@@ -92,10 +95,10 @@ class ModelChooser(QWidget):
         if self._job is not None:
             self._job.quit()
 
-    def _on_model(self, read: tuple[Path, Model]) -> None:
-        path, model = read
+    def _on_model(self, read: tuple[Path, Model, str]) -> None:
+        path, model, sha256 = read
         if path == self.path:  # no other was chosen meanwhile
-            self.model = model
+            self.model, self.sha256 = model, sha256
             self.card.show_model(model, self._layer)
 
     def _on_read(self) -> None:
@@ -123,5 +126,6 @@ class ModelChooser(QWidget):
             self.select(Path(name))
 
 
-def _read(path: Path) -> Iterator[tuple[Path, Model]]:
-    yield path, load_model(path)
+def _read(path: Path) -> Iterator[tuple[Path, Model, str]]:
+    model = load_model(path)
+    yield path, model, model_facts(model).sha256

@@ -5,6 +5,7 @@ import time
 from qtpy.QtWidgets import QProgressBar
 
 from napari_cyclegan3d.engine.events import EnhanceStarted, TileDone
+from napari_cyclegan3d.engine.hallucination.events import Working
 from napari_cyclegan3d.gui.activity import Activity
 from napari_cyclegan3d.gui.enhance.task import Stage
 from napari_cyclegan3d.gui.status import StatusLine
@@ -57,6 +58,12 @@ class EnhanceProgress:
         """Another tile is done; shown a few times a second."""
         if time.monotonic() - self._shown >= SHOWN_EVERY:
             self._show(event.done / max(1, event.tiles))
+
+    def working(self, event: Working) -> None:
+        """A part of an inspection is done; shown a few times a second."""
+        if time.monotonic() - self._shown >= SHOWN_EVERY:
+            self._how = event.stage
+            self._show(event.share)
 
     def end(self, *, complete: bool = False) -> None:
         """It has ended; the bar stays full if all is done."""

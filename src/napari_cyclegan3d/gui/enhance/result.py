@@ -162,6 +162,8 @@ def place(result: Result, volume: Volume | None = None) -> dict[str, Any]:
             result.layer, made, result.scale, result.start, made.array
         )
         name = result.layer.name
+    if result.maker is not None:
+        kwargs["metadata"] = {**kwargs["metadata"], **result.maker.metadata()}
     return {**kwargs, "name": f"{name} {result.kind}"}
 
 

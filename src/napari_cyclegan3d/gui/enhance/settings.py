@@ -17,6 +17,7 @@ from napari_cyclegan3d.gui.enhance.output import Output, beside
 from napari_cyclegan3d.gui.enhance.queue_list import Entry
 from napari_cyclegan3d.gui.enhance.task import Task
 from napari_cyclegan3d.gui.enhance.work import FP32_BYTES
+from napari_cyclegan3d.gui.inspect.provenance import Maker
 from napari_cyclegan3d.gui.layers import finest, to_volume
 from napari_cyclegan3d.gui.preferences import preferences
 from napari_cyclegan3d.gui.remembered import recall, remember
@@ -59,7 +60,17 @@ class EnhanceSettings:
         if cycle:
             way_back(model, config)
         output = self._dock.target.value()
-        return Task(entry.source, model, config, output, cycle, entry.frames)
+        path, sha256 = self._dock.model.path, self._dock.model.sha256
+        return Task(
+            entry.source,
+            model,
+            config,
+            output,
+            cycle,
+            entry.frames,
+            None if path is None else Maker(path, sha256, config),
+            self._dock.target.inspect.isChecked(),
+        )
 
     def on_change(self) -> None:
         """Show what the settings mean, and what is wrong with them."""

@@ -1,4 +1,4 @@
-"""The choice of where results go, and whether they are translated back."""
+"""The choice of where results go, and what is done with them."""
 
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class TargetPage(QWidget):
             "<qt>Translate the result back, as a second result: where that differs "
             "from the source, the result is to be doubted.</qt>"
         )
+        self.inspect = QCheckBox("inspect at once (quick)")
+        self.inspect.setToolTip(
+            "<qt>Compare the result with its source and count what was invented, "
+            "deleted or cannot be verified.</qt>"
+        )
         self.note = status_line()
         self._file = QWidget()
         layout = QVBoxLayout(self)
@@ -64,6 +69,7 @@ class TargetPage(QWidget):
         layout.addWidget(self._file)
         layout.addWidget(self.note)
         layout.addWidget(self.cycle)
+        layout.addWidget(self.inspect)
         rows = QVBoxLayout(self._file)
         rows.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout()
@@ -77,6 +83,7 @@ class TargetPage(QWidget):
         self.suffix.currentIndexChanged.connect(self.changed)
         self.folder.textChanged.connect(self.changed)
         self.cycle.toggled.connect(self.changed)
+        self.inspect.toggled.connect(self.changed)
         self.folder_button.clicked.connect(self._choose)
 
     def value(self) -> Output:
@@ -95,6 +102,7 @@ class TargetPage(QWidget):
             "suffix": self.suffix.currentData(),
             "folder": self.folder.text(),
             "cycle": self.cycle.isChecked(),
+            "inspect": self.inspect.isChecked(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -105,6 +113,7 @@ class TargetPage(QWidget):
                 box.setCurrentIndex(index)
         self.folder.setText(str(state.get("folder", "")))
         self.cycle.setChecked(bool(state.get("cycle", False)))
+        self.inspect.setChecked(bool(state.get("inspect", False)))
 
     def show_note(self, text: str, *, to_file: bool) -> None:
         """Say what the choice means for what is going to be enhanced."""

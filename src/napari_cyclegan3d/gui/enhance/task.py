@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
+from napari_cyclegan3d.engine.hallucination.events import Inspected, Working
 from napari_cyclegan3d.engine.inference import EnhanceEvent
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.gui.enhance.output import Output
+from napari_cyclegan3d.gui.inspect.provenance import Maker
 from napari_cyclegan3d.gui.source import Source
 
 SHOWN = (0.2, 99.8)
@@ -30,6 +32,8 @@ class Task:
         output: Where the results go.
         cycle: Translate the result back, too.
         frames: Which frames of a series; None: all.
+        maker: Model and settings, as the result's layer remembers them.
+        inspect: Inspect the result at once, in quick mode.
         written: Files that are complete.
     """
 
@@ -39,6 +43,8 @@ class Task:
     output: Output = field(default_factory=Output)
     cycle: bool = False
     frames: range | None = None
+    maker: Maker | None = None
+    inspect: bool = False
     written: list[Path] = field(default_factory=list)
 
 
@@ -56,6 +62,9 @@ class Result:
         paths: Those files.
         limits: Grey values to show, from what is known so far.
         seams: See `EnhanceDone`.
+        maker: What it is made by; None: a translation back, or not known.
+        inspected: What was invented, if that was asked for.
+        remark: Why it was not inspected although that was asked for.
     """
 
     kind: str
@@ -67,6 +76,9 @@ class Result:
     paths: list[Path] = field(default_factory=list)
     limits: tuple[float, float] | None = None
     seams: float | None = None
+    maker: Maker | None = None
+    inspected: Inspected | None = None
+    remark: str = ""
 
     def note(self, block: NDArray[np.float32]) -> None:
         """Widen the limits to some new voxels."""
@@ -119,7 +131,7 @@ class Glimpsed:
     limits: tuple[float, float] | None
 
 
-TaskEvent = Stage | Grew | Finished | EnhanceEvent
+TaskEvent = Stage | Grew | Finished | Working | EnhanceEvent
 
 
 def limits_of(block: NDArray[np.float32]) -> tuple[float, float] | None:

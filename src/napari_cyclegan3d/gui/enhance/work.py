@@ -27,6 +27,7 @@ from napari_cyclegan3d.engine.inference import (
 )
 from napari_cyclegan3d.engine.memory import release_memory
 from napari_cyclegan3d.engine.volume import Planned, Region, Volume
+from napari_cyclegan3d.gui.enhance.checking import inspected
 from napari_cyclegan3d.gui.enhance.task import (
     Finished,
     Glimpsed,
@@ -56,7 +57,7 @@ def run(task: Task) -> Iterator[TaskEvent]:
     """
     try:
         groups = _groups(task)
-        each = 2 if task.cycle else 1
+        each = 1 + task.cycle + task.inspect
         count = each * sum(len(volumes) for volumes, _ in groups)
         number = 0
         for volumes, start in groups:
@@ -126,6 +127,9 @@ def _group(
             given = yield from _translated(task, result, index, given, config)
             number += 1
     for result in results:
+        if task.inspect and result.kind == "enhanced":
+            yield Stage(number, count, f"{volumes[0].name}, what was invented")
+            yield from inspected(task, result, volumes)
         yield Finished(result)
 
 
@@ -146,6 +150,7 @@ def _results(
         shapes.append(given.shape if len(start) == 3 else (len(volumes), *given.shape))
         whole = scale * results[-1].scale if results else scale
         results.append(Result(kind, layer, first, whole, start))
+    results[0].maker = task.maker
     size = FP32_BYTES * sum(int(np.prod(shape)) for shape in shapes)
     if not task.output.is_file(size, from_layer=layer is not None):
         for result, shape in zip(results, shapes, strict=True):

@@ -1,0 +1,1 @@
+"""The Inspect dock: what the network invented or deleted, found, judged, reported."""

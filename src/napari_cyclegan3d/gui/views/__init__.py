@@ -1,0 +1,1 @@
+"""Ways to look at a raw and an enhanced volume together."""
