@@ -150,7 +150,7 @@ class Walk:
         timer = QTimer()
         timer.timeout.connect(answer)
         timer.start(200)
-        window = _window(viewer)
+        window = window_of(viewer)
         closed: list[bool] = []
         window.destroyed.connect(lambda: closed.append(True))
         click_x(window)
@@ -220,7 +220,7 @@ def idle(seconds: float) -> None:
     until(lambda: time.monotonic() > end)
 
 
-def _window(viewer: napari.Viewer) -> QMainWindow:
+def window_of(viewer: napari.Viewer) -> QMainWindow:
     """The main window of a viewer."""
     (window,) = (
         one
@@ -234,7 +234,7 @@ def _canvas(viewer: napari.Viewer) -> QWidget:
     """The part of the window on which files are dropped."""
     (canvas,) = (
         one
-        for one in _window(viewer).findChildren(QWidget)
+        for one in window_of(viewer).findChildren(QWidget)
         if type(one).__name__ == "QtViewer"
     )
     return canvas
