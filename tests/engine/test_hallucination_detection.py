@@ -143,7 +143,7 @@ def test_where_a_fibre_has_a_gap_less_evidence_is_needed(case: Case) -> None:
         block_maps(raw, enhanced, operator(), noise(), one)["residual"]
         for one in (known, plain)
     )
-    assert guided[20, 28, 12] > blind[20, 28, 12] + 0.5
+    assert guided[20, 28, 12] > blind[20, 28, 12] + 0.2
     assert np.median(guided[:, 4, 34]) == pytest.approx(
         np.median(blind[:, 4, 34]), abs=0.7
     )
@@ -171,19 +171,17 @@ def test_noise_that_became_structure_is_not_confirmed_by_independent_noise() -> 
         assert (confirmed.confirmation > 3) == (label not in ghosts)
 
 
-def test_an_object_that_was_invented_has_a_confirmation_of_mean_0_and_deviation_1() -> (
-    None
-):
-    random = np.random.default_rng(2)
+def test_the_confirmation_of_an_invented_object_has_mean_0_and_deviation_1() -> None:
+    random, weak = np.random.default_rng(2), noise(0.5)
     enhanced = rod((20, 20), 15, 25)
-    values = []
-    for _ in range(40):
-        raw = random.normal(0, SIGMA, enhanced.shape).astype(np.float32)
-        if not values:
-            known = constants(raw, enhanced)
-            labels = segment(enhanced, known)
-        tests = evidence(labels, enhanced, raw, operator(), noise(), known)
-        values.append(tests[0].confirmation)
+    raws = random.normal(0, 0.5, (40, *enhanced.shape)).astype(np.float32)
+    known = constants(raws[0], enhanced)
+    labels = segment(enhanced, known)
+    assert labels.max() == 1
+    values = [
+        evidence(labels, enhanced, raw, operator(), weak, known)[0].confirmation
+        for raw in raws
+    ]
     assert abs(np.mean(values)) < 0.6
     assert 0.6 < np.std(values) < 1.4
 
@@ -212,8 +210,9 @@ def test_detail_that_the_blur_destroys_is_prior_only(case: Case) -> None:
     enhanced[:, 2:8, 28:36] += checks[:, 2:8, 28:36]
     known = constants(raw, enhanced)
     share = block_maps(raw, enhanced, operator(), noise(), known)["prior_only"]
-    assert share[10:30, 3:7, 30:34].mean() > 0.8
-    assert share[10:30, 10:12, 10:12].mean() < 0.6
+    rods, checked = share[10:30, 10:12, 10:12], share[10:30, 3:7, 30:34]
+    assert checked.mean() > 0.8
+    assert rods.mean() < checked.mean() - 0.15
     assert share.min() >= 0
     assert share.max() <= 1
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 
 from napari_cyclegan3d.gui.views.grid import canvas_of, grid_of
 from napari_cyclegan3d.gui.views.temporary import is_private
@@ -253,5 +252,5 @@ def test_letters_start_the_views(scenes: Any) -> None:
     names = "curtain", "lens", "blink", "cross"
     for key, name in zip(keys, names, strict=True):
         scene.viewer.layers.selection.active = scene.shown.suspects
-        QTest.keyClick(handle, key)
+        scene.qtbot.keyClick(handle, key)
         scene.qtbot.waitUntil(scene.bar.buttons[name].isChecked, timeout=2000)

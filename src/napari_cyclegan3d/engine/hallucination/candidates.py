@@ -122,9 +122,9 @@ def of_missing(missing: Regions, tail: Tail, looked: Looked) -> Candidates:
         looked: Where.
     """
     count = missing.tally.count
-    kind = np.where(looked.slight(missing), "changed", _same("deleted", count))
     p = tail.p(_highest(missing))
-    return _of_regions(missing, p, kind, _same("missing", count), looked)
+    kind, verdict = _same("deleted", count), _same("missing", count)
+    return _of_regions(missing, p, kind, verdict, looked)
 
 
 def of_suspects(suspects: Regions, threshold: float, looked: Looked) -> Candidates:
@@ -168,17 +168,18 @@ def _of_regions(
     # a peak was looked for everywhere
     odds = -np.log10(np.maximum(p * looked.tests, LEAST_P))
     contrast = _contrast(found)
+    # certain perhaps, but a structure neither came nor went: it is a little stronger
+    slight = looked.slight(found)
     return Candidates(
         labels=found.labels,
         tally=found.tally,
         times=looked.scale,
         centre=found.peak.astype(np.int64) * looked.scale + looked.scale // 2,
-        kind=kind,
-        verdict=verdict,
+        kind=np.where(slight, "changed", kind),
+        verdict=np.where(slight, "uncontradicted", verdict),
         p=p,
         tests=looked.tests,
-        # what hardly shows may be certain, and still is no reason to look at it first
-        odds=np.where(looked.slight(found), np.minimum(odds, 0), odds),
+        odds=np.where(slight, np.minimum(odds, 0), odds),
         columns={} if contrast is None else {"contrast_raw": contrast},
     )
 

@@ -67,24 +67,40 @@ def directions(largest: int = 2) -> list[Step]:
 def shifted(block: Array, step: Step, times: int) -> Array:
     """What lies `times` steps further; zero beyond the block."""
     result = np.zeros_like(block)
-    there, here = [], []
-    for size, part in zip(block.shape, step, strict=True):
-        move = part * times
-        there.append(slice(max(0, move), min(size, size + move)))
-        here.append(slice(max(0, -move), min(size, size - move)))
-    result[tuple(here)] = block[tuple(there)]
+    here, there = _overlap(block.shape, step, times)
+    result[here] = block[there]
     return result
+
+
+def _overlap(
+    shape: tuple[int, ...], step: Step, times: int
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Voxels that have something `times` steps further, and what that is."""
+    moves = [
+        (min(abs(part * times), size), part * times >= 0)
+        for size, part in zip(shape, step, strict=True)
+    ]
+    begin = [slice(move, None) for move, _ in moves]
+    end = [
+        slice(None, size - move) for size, (move, _) in zip(shape, moves, strict=True)
+    ]
+    ahead = [forward for _, forward in moves]
+    here = tuple(e if f else b for b, e, f in zip(begin, end, ahead, strict=True))
+    there = tuple(b if f else e for b, e, f in zip(begin, end, ahead, strict=True))
+    return here, there
 
 
 def line(block: Array, step: Step, length: float) -> Array:
     """The sum along a line with rounded ends, of `length` voxels between them."""
-    size = float(np.linalg.norm(step))
-    weights = _line_weights(length, size)
-    result = weights[0] * block
+    weights = _line_weights(length, float(np.linalg.norm(step)))
+    weighed = block * weights[0]
+    result = weighed.copy()
     for times, weight in enumerate(weights[1:], 1):
+        source = weighed if weight == weights[0] else block * weight
         for sign in (-1, 1):
-            result += weight * shifted(block, step, sign * times)
-    return np.asarray(result)
+            here, there = _overlap(block.shape, step, sign * times)
+            result[here] += source[there]
+    return result
 
 
 def _line_weights(length: float, step: float) -> list[np.float32]:

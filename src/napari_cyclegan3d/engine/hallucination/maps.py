@@ -92,13 +92,15 @@ def prior_only(
     spectrum = fft.rfftn(contrast, workers=2)
     axes = [fft.fftfreq(size) * scale for size in contrast.shape[:2]]
     axes.append(fft.rfftfreq(contrast.shape[2]) * scale)
-    grid = np.meshgrid(*axes, indexing="ij", sparse=True)
+    small = [axis.astype(np.float32) for axis in axes]
+    grid = np.meshgrid(*small, indexing="ij", sparse=True)
     radius = np.sqrt(grid[0] ** 2 + grid[1] ** 2 + grid[2] ** 2)
     log_blur = sum(
         (2 * np.pi * axis * sigma) ** 2
         for axis, sigma in zip(grid, operator.fit.blur, strict=True)
     )
-    seen = np.interp(radius, constants.frequency, constants.share) * np.exp(-log_blur)
+    share = np.interp(radius, constants.frequency, constants.share)
+    seen = share.astype(np.float32) * np.exp(-log_blur)
     for axis in grid:
         seen = seen * (np.abs(axis) <= 0.5)
     hidden = fft.irfftn(spectrum / (1 + seen), contrast.shape, workers=2)

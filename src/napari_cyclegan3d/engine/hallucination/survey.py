@@ -173,9 +173,9 @@ def survey(
         low = finite(raw.read(block.read))[0]
         high = finite(enhanced.read(finer(block.read, scale)))[0]
         found = block_maps(low, high, fitted.operator, fitted.noise, fitted.constants)
-        _keep(maps, found, block, raw.shape)
         made = fitted.operator.apply(high)
         found["difference"] = _difference(low, made, fitted.operator)
+        _keep(maps, found, block, raw.shape)
         sums.add(
             low[block.inner],
             made[block.inner],

@@ -1,12 +1,12 @@
 """What a network may have deleted: lines in all directions, balls, gaps in fibres.
 
 Nobody knows the shape of what is missing, so the residual is compared with many
-templates at each voxel. A line that goes on where the enhanced volume's structure ends
-is far more likely than one somewhere else: where there is such a structure at both
-ends, or at one, less evidence is needed, by as much as there are fewer such places.
+templates at each voxel. A line that joins two structures of the enhanced volume which
+point at each other is far more likely than one somewhere else: there less evidence is
+needed, by as much as there are fewer such places.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -44,7 +44,6 @@ class Search:
         power: Median d′ of a line in the volume's structures; 0: not known.
         gap: Logarithm of the odds that something is missing where there is structure
             at both ends, against anywhere.
-        end: The same at one end.
         middle: Of the largest response where nothing is missing.
     """
 
@@ -54,7 +53,6 @@ class Search:
     sign: float = 1.0
     power: float = 0.0
     gap: float = 0.0
-    end: float = 0.0
     middle: float = 0.0
 
     def best(self, residual: Array, structure: Array) -> Array:
@@ -68,24 +66,34 @@ class Search:
         """
         best = np.abs(across(residual, self.sigma, BALL)) / np.float32(self.ball)
         rest, there = (across(block, self.sigma) for block in (residual, structure))
-        top = self.strongest(there) if self.power else there
+        more = self._expected(there)
 
         def along(both: tuple[Step, float]) -> Array:
             step, deviation = both
             z: Array = line(rest, step, LENGTH) / np.float32(deviation)
-            if not self.power:
+            if more is None:
                 return np.asarray(np.abs(z))
-            power = line(there, step, LENGTH) * np.float32(self.sign / deviation)
-            gap, end = self.continued(power, top, step)
-            odds = np.maximum(self.gap * gap, self.end * end)
-            more = odds / np.float32(max(self.power, 2.0))
-            return np.asarray(np.float32(self.sign) * z + more)
+            return np.asarray(np.float32(self.sign) * z + more(step, deviation))
 
         pairs = list(zip(directions(), self.lines, strict=True))
         with ThreadPoolExecutor(THREADS) as pool:
             for z in pool.map(along, pairs):
                 np.maximum(best, z, out=best)
         return np.asarray(best - np.float32(self.middle))
+
+    def _expected(self, there: Array) -> Callable[[Step, float], Array] | None:
+        """By direction and its deviation: what a gap adds to z; None: not known."""
+        if not self.power:
+            return None
+        top = self.strongest(there)
+        lacking = self.lacking(top)
+        weight = np.float32(self.gap / max(self.power, 2.0))
+
+        def more(step: Step, deviation: float) -> Array:
+            power = line(there, step, LENGTH) * np.float32(self.sign / deviation)
+            return np.asarray(weight * lacking * self.joined(power, top, step))
+
+        return more
 
     def strongest(self, there: Array) -> Array:
         """The largest power over all directions."""
@@ -94,32 +102,31 @@ class Search:
             np.maximum(top, power, out=top)
         return top
 
+    def lacking(self, top: Array) -> Array:
+        """Where at least half of a structure is missing; 0 to 1."""
+        return np.clip(np.float32(1.5) - top * np.float32(2 / self.power), 0, 1)
+
     def powers(self, there: Array) -> Iterator[Array]:
         """Power of the structures in each direction."""
         for step, deviation in zip(directions(), self.lines, strict=True):
             yield line(there, step, LENGTH) * np.float32(self.sign / deviation)
 
-    def continued(self, power: Array, top: Array, step: Step) -> tuple[Array, Array]:
-        """Where structures along a direction have gaps, and where they end; 0 to 1.
+    def joined(self, power: Array, top: Array, step: Step) -> Array:
+        """Where a line would join two structures that point at each other; 0 to 1.
 
         Args:
-            power: Of the structures in that direction.
+            power: Of the structures along `step`.
             top: The largest over all directions.
             step: The direction.
         """
         size = float(np.linalg.norm(step))
-        usual = np.float32(self.power)
-        there = np.where(power > ALIGNED * top, power / usual, np.float32(0))
-        gap, end = np.zeros_like(power), np.zeros_like(power)
+        there = np.where(power > ALIGNED * top, power, np.float32(0))
+        both = np.zeros_like(power)
         for apart in APART:
             times = round(apart / size)
             ahead, behind = shifted(there, step, times), shifted(there, step, -times)
-            np.maximum(gap, np.minimum(ahead, behind), out=gap)
-            np.maximum(end, np.maximum(ahead, behind), out=end)
-        # half of a structure must be missing here before anything can be
-        lacking = np.clip(1.5 - 2 * top / usual, 0, 1)
-        gap, end = (np.clip(2 * one - 0.5, 0, 1) * lacking for one in (gap, end))
-        return gap, end
+            np.maximum(both, np.minimum(ahead, behind), out=both)
+        return np.clip(both * np.float32(2 / self.power) - np.float32(0.5), 0, 1)
 
 
 def across(block: Array, sigma: Triple, times: float = 1.0) -> Array:
@@ -172,18 +179,13 @@ def _expecting(search: Search, structures: Sequence[Array]) -> Search:
 
 
 def _with_odds(search: Search, structures: Sequence[Array]) -> Search:
-    """By how much fewer the places are at which structures end."""
-    gaps, ends, count = 0, 0, 0
+    """By how much fewer the places are at which a line would join structures."""
+    gaps, count = 0, 0
     for there in structures:
-        gap, end = np.zeros(there.shape, bool), np.zeros(there.shape, bool)
+        gap = np.zeros(there.shape, bool)
         top = search.strongest(there)
+        lacking = search.lacking(top)
         for step, power in zip(directions(), search.powers(there), strict=True):
-            one, other = search.continued(power, top, step)
-            gap |= one > 0.5
-            end |= other > 0.5
-        gaps, ends, count = gaps + gap.sum(), ends + end.sum(), count + gap.size
-    return replace(
-        search,
-        gap=float(np.log(count / max(gaps, count * 1e-3))),
-        end=float(np.log(count / max(ends, count * 1e-3))),
-    )
+            gap |= search.joined(power, top, step) * lacking > 0.5
+        gaps, count = gaps + int(gap.sum()), count + gap.size
+    return replace(search, gap=float(np.log(count / max(gaps, count * 1e-3))))
