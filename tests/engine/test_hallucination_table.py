@@ -19,7 +19,7 @@ from napari_cyclegan3d.engine.hallucination.regions import regions
 from napari_cyclegan3d.engine.hallucination.store import blocks
 from napari_cyclegan3d.engine.hallucination.table import Table, assemble
 from napari_cyclegan3d.engine.hallucination.tally import paint, tally_objects
-from napari_cyclegan3d.engine.hallucination.verdicts import judge
+from napari_cyclegan3d.engine.hallucination.verdicts import Tested, judge
 from napari_cyclegan3d.engine.volume import Volume
 
 RAW = (20, 24, 28)
@@ -75,7 +75,7 @@ def candidates(
     objects = objects_of(scale)
     tally = tally_objects(objects.labels, len(objects), maps, scale)
     return (
-        of_objects(objects, judge(objects, np.zeros(len(ALL)), 3.0), tally),
+        of_objects(objects, judge(objects, np.zeros(len(ALL)), Tested(3.0, 1000)), tally),
         of_missing(
             regions(residual, maps, parts, 5, 2.5),
             Normal(0, 1, True),
@@ -239,7 +239,7 @@ def test_nothing_found_gives_an_empty_table() -> None:
     _, missing, suspects = candidates()
 
     found = assemble(
-        of_objects(none, judge(none, np.empty(0), 3.0), tally),
+        of_objects(none, judge(none, np.empty(0), Tested(3.0, 1000)), tally),
         missing,
         suspects,
         volume(1),

@@ -18,7 +18,7 @@ from napari_cyclegan3d.engine.hallucination.regions import regions
 from napari_cyclegan3d.engine.hallucination.store import blocks
 from napari_cyclegan3d.engine.hallucination.tally import tally_objects
 from napari_cyclegan3d.engine.hallucination.truth import Truth, compared
-from napari_cyclegan3d.engine.hallucination.verdicts import judge
+from napari_cyclegan3d.engine.hallucination.verdicts import Tested, judge
 from napari_cyclegan3d.engine.volume import Volume
 
 RAW = (32, 48, 48)
@@ -179,7 +179,7 @@ def test_verdicts_are_scored_by_what_is_really_there(known: Truth, scale: int) -
 
     whole, missing, _ = compared(
         known,
-        of_objects(objects, judge(objects, np.zeros(3), 3.0), tally),
+        of_objects(objects, judge(objects, np.zeros(3), Tested(3.0, 1000)), tally),
         of_missing(found, Normal(0, 1, True), Looked(scale, 1000, 0)),
         of_suspects(none, 5.0, Looked(scale, 1000, 0)),
         THRESHOLD,

@@ -7,6 +7,7 @@ from napari_cyclegan3d.engine.hallucination.gathering import Objects
 from napari_cyclegan3d.engine.hallucination.verdicts import (
     Evidence,
     Judgement,
+    Tested,
     bh,
     judge,
     verdict,
@@ -26,10 +27,11 @@ def one(
 ) -> str:
     """The verdict on one object; `again`: its support by independent data."""
     own = Evidence(np.array([power]), np.array([power * support]))
-    other = None
+    other, supported = None, np.zeros(1, np.bool_)
     if again is not None:
         other = Evidence(np.array([power]), np.array([power * again]))
-    found = verdict(own, other, np.array([same]), np.array([prior_only]), THRESHOLD)
+        supported = other.supports(THRESHOLD) & same
+    found = verdict(own, other, supported, np.array([prior_only]))
     return str(found[0])
 
 
@@ -69,8 +71,8 @@ def auroc(high: Numbers, low: Numbers) -> float:
     return float(np.mean(high[:, None] > low[None]))
 
 
-def judged(objects: Objects) -> Judgement:
-    return judge(objects, np.zeros(len(objects)), THRESHOLD)
+def judged(objects: Objects, *, fresh: bool = False) -> Judgement:
+    return judge(objects, np.zeros(len(objects)), Tested(THRESHOLD, 1000, fresh))
 
 
 def test_support_takes_independent_data() -> None:
@@ -198,3 +200,17 @@ def test_the_rate_of_false_discoveries_is_kept() -> None:
 
 def test_rates_of_no_tests_are_none() -> None:
     assert bh(np.empty(0)).shape == (0,)
+
+
+def test_a_network_that_does_not_stand_the_noise_speaks_against_nothing() -> None:
+    objects, fake = population(2000, 500)
+    objects.score_again[:] *= 0.15
+
+    found, by_scan = judged(objects), judged(objects, fresh=True)
+
+    assert not found.stands
+    assert np.mean(found.verdict == "contradicted") < 0.005
+    assert auroc(found.odds[fake], found.odds[~fake]) > 0.9  # by their power
+    # of a second scan the network knows nothing: there the objects are missing
+    assert by_scan.stands
+    assert np.mean(by_scan.verdict == "contradicted") > 0.5

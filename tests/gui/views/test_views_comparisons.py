@@ -64,18 +64,18 @@ def test_side_by_side_every_volume_has_a_cell_with_all_that_lies_over_it(
             cells.setdefault(grid.position(index, layers), []).append(layer.name)
     over = ("residual", "suspects", "cross")
     assert cells == {
-        (0, column): [name, *(f"{one} over {name}" for one in over)]
-        for column, name in enumerate(("raw", "enhanced", "truth"))
+        (0, column): [name, *(f"{one} over the {name}" for one in over)]
+        for column, name in enumerate(("raw volume", "enhanced volume", "true volume"))
     }
     copies = {one.name: one for one in private(scene)}
-    assert copies["enhanced"].data is scene.shown.enhanced.data
+    assert copies["enhanced volume"].data is scene.shown.enhanced.data
 
 
 def test_side_by_side_the_cells_follow_the_layers_and_the_layers_the_cells(
     scene: Any,
 ) -> None:
     scene.press("side by side")
-    copy = next(one for one in private(scene) if one.name == "enhanced")
+    copy = next(one for one in private(scene) if one.name == "enhanced volume")
     scene.shown.enhanced.colormap = "magma"
     copy.contrast_limits = (10, 20)
     assert copy.colormap.name == "magma"
@@ -85,7 +85,11 @@ def test_side_by_side_the_cells_follow_the_layers_and_the_layers_the_cells(
 def test_a_new_layer_does_not_move_the_cells(scene: Any, qtbot: Any) -> None:
     scene.press("side by side")
     scene.viewer.add_image(np.zeros((4, 4, 4)), name="new")
-    top = ["suspects over enhanced", "raw", "suspects over raw"]
+    top = [
+        "suspects over the enhanced volume",
+        "raw volume",
+        "suspects over the raw volume",
+    ]
     qtbot.waitUntil(lambda: [one.name for one in scene.viewer.layers][-3:] == top)
 
 

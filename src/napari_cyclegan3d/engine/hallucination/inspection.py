@@ -202,7 +202,7 @@ class _Work:
             self.known.truth,
         )
         numbers = self._numbers(swept, repeats)
-        told = warnings(fitted, numbers, calibration, found.table.warnings)
+        told = warnings(fitted, numbers, calibration, found.warnings)
         yield from (Warned(one) for one in told)
         inspection = Inspection(
             **self._facts(),

@@ -34,6 +34,7 @@ from napari_cyclegan3d.engine.hallucination.truth import (
 from napari_cyclegan3d.engine.hallucination.verdicts import (
     LEAST_SUPPORT,
     Judgement,
+    Tested,
     judge,
 )
 from napari_cyclegan3d.engine.volume import Volume
@@ -45,6 +46,11 @@ CUBE = 64**3
 HEIGHTS = np.linspace(2.5, 15, 126)
 # of the signed map: how much of its peak belongs to a part that is missing
 HALF = 0.5
+FRAGILE = (
+    "the network does not stand the noise that was added for an independent test: it "
+    "makes less of what is clear. That test can support structures, but not speak "
+    "against any; a second scan would tell more"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +62,14 @@ class Judged:
         suspicion: A map on the raw grid, 0 to 6.
         scores: Where the truth is known.
         error: Where the truth is known: enhanced − truth, on the enhanced grid.
+        warnings: What the user should know.
     """
 
     table: Table
     suspicion: Map
     scores: TruthScores | None
     error: Map | None
+    warnings: tuple[str, ...]
 
 
 def judged(
@@ -86,7 +94,10 @@ def judged(
     first = tally_objects(
         objects.labels, len(objects), {"prior_only": found.maps["prior_only"]}, scale
     )
-    judgement = judge(objects, first.mean("prior_only"), calibration.fit.threshold)
+    smallest = smallest_region(fitted.operator.fit.blur)
+    places = found.maps["residual"].size / smallest
+    tested = Tested(calibration.fit.threshold, places, found.fresh)
+    judgement = judge(objects, first.mean("prior_only"), tested)
     maps = dict(found.maps)
     suspicion = _suspicion(maps, found, judgement, calibration, config.tile, scale)
     maps["suspicion"] = suspicion
@@ -105,7 +116,8 @@ def judged(
     if truth is not None:
         auroc = known.voxel_auroc(suspicion, typical_contrast(sorts[0]))
         scores = score(sorts[0], table.findings, auroc)
-    return Judged(table, suspicion, scores, error)
+    said = table.warnings if judgement.stands else (*table.warnings, FRAGILE)
+    return Judged(table, suspicion, scores, error, said)
 
 
 def _suspicion(

@@ -137,11 +137,13 @@ class Survey:
         maps: By name, on the raw grid.
         objects: Structures of the enhanced volume with their tests.
         sums: Over all voxels.
+        fresh: Whether the independent tests are by a second scan.
     """
 
     maps: dict[str, Map]
     objects: Objects
     sums: Sums
+    fresh: bool
 
 
 def survey(
@@ -182,7 +184,8 @@ def survey(
             fitted.noise.deviation(made[block.inner]),
         )
         _test(gatherer, block, low, high, fitted, repeated)
-    return Survey(maps, gatherer.gathered(), sums)
+    fresh = any(one.enhanced is enhanced for one in repeated)
+    return Survey(maps, gatherer.gathered(), sums, fresh)
 
 
 def _difference(raw: Map, made: Map, operator: Operator) -> Map:

@@ -104,7 +104,8 @@ class Search:
 
     def lacking(self, top: Array) -> Array:
         """Where at least half of a structure is missing; 0 to 1."""
-        return np.clip(np.float32(1.5) - top * np.float32(2 / self.power), 0, 1)
+        left = np.float32(1.5) - top * np.float32(2 / self.power)
+        return np.asarray(np.clip(left, 0, 1))
 
     def powers(self, there: Array) -> Iterator[Array]:
         """Power of the structures in each direction."""
@@ -126,7 +127,8 @@ class Search:
             times = round(apart / size)
             ahead, behind = shifted(there, step, times), shifted(there, step, -times)
             np.maximum(both, np.minimum(ahead, behind), out=both)
-        return np.clip(both * np.float32(2 / self.power) - np.float32(0.5), 0, 1)
+        clear = both * np.float32(2 / self.power) - np.float32(0.5)
+        return np.asarray(np.clip(clear, 0, 1))
 
 
 def across(block: Array, sigma: Triple, times: float = 1.0) -> Array:

@@ -29,7 +29,7 @@ from napari_cyclegan3d.engine.hallucination.survey import Fitted, Repeated, surv
 from napari_cyclegan3d.engine.hallucination.suspicion import scores
 from napari_cyclegan3d.engine.hallucination.trials import Material, Model, regions
 from napari_cyclegan3d.engine.hallucination.truth import Truth
-from napari_cyclegan3d.engine.hallucination.verdicts import Evidence, judge
+from napari_cyclegan3d.engine.hallucination.verdicts import Tested, judge
 from napari_cyclegan3d.engine.volume import Volume
 
 Map = NDArray[Any]
@@ -121,8 +121,8 @@ def _judge(
         known = Truth.of(enhanced, truth, scale)
         labels = [(objects.labels, len(objects))]
         (overlap,) = known.overlaps(labels, fitted.constants.threshold)
-        evidence: Evidence = judge(objects, np.zeros(len(objects)), 0.0).evidence
-        return evidence.confirmation, overlap.there
+        judgement = judge(objects, np.zeros(len(objects)), Tested(0.0, 1.0))
+        return judgement.confirmation, overlap.there
 
     return confirmed
 

@@ -62,10 +62,14 @@ class Evidence:
         absent = self.support + self.margin < LEAST_SUPPORT
         return np.asarray(absent & (self.power >= LEAST_POWER))
 
-    @property
-    def confirms(self) -> Mask:
-        """Where the whole interval of the support says that it is there."""
-        return np.asarray(self.support - self.margin > LEAST_SUPPORT)
+    def supports(self, threshold: float) -> Mask:
+        """Where the whole interval of the support says that it is there.
+
+        Args:
+            threshold: Confirmation that it needs beside that.
+        """
+        certain = self.support - self.margin > LEAST_SUPPORT
+        return np.asarray(certain & (self.confirmation >= threshold))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +78,20 @@ class Judgement:
 
     Attributes:
         verdict: A `Verdict` each.
-        evidence: What decided: the independent data, where there are any.
+        evidence: What decided: independent data, where they can speak against objects.
+        confirmation: By independent data, where there are any; else by their own.
+        stands: Whether the independent data can speak against an object, if there are
+            any.
         p: Of the hypothesis that the object is real.
         odds: log10 of how much better invented explains the data than real does.
     """
 
     verdict: NDArray[Any]
     evidence: Evidence
+    confirmation: Numbers
     p: Numbers
     odds: Numbers
+    stands: bool
 
     @property
     def shortfall(self) -> Numbers:
@@ -91,60 +100,104 @@ class Judgement:
 
 
 def verdict(
-    own: Evidence,
-    again: Evidence | None,
-    same: Mask,
-    prior_only: Numbers,
-    threshold: float,
+    own: Evidence, against: Evidence | None, supported: Mask, prior_only: Numbers
 ) -> NDArray[Any]:
     """The verdict on each object.
 
     Args:
         own: By the data that the enhanced volume was made from.
-        again: By independent data, if there are any.
-        same: Whether the independent enhancement has the object, too.
+        against: By independent data, if these can speak against an object.
+        supported: Which objects independent data show.
         prior_only: Share of its detail that the raw volume cannot determine, 0 to 1.
-        threshold: Confirmation that a supported object needs.
 
     Returns:
         A `Verdict` each: contradicted by any data; else unverifiable where they could
         not have shown it; else supported by independent ones; else uncontradicted.
     """
-    decides = again or own
-    contradicted, supported = own.contradicts, np.zeros(len(same), np.bool_)
-    if again:
-        contradicted = contradicted | again.contradicts
-        supported = again.confirms & (again.confirmation >= threshold) & same
+    contradicted = own.contradicts
+    if against:
+        contradicted = contradicted | against.contradicts
+    power = (against or own).power
     hidden = prior_only > MOST_PRIOR
     names: list[Verdict] = ["contradicted", "unverifiable", "supported"]
-    cases = [contradicted, hidden | (decides.power < LEAST_POWER), supported]
+    cases = [contradicted, hidden | (power < LEAST_POWER), supported]
     return np.select(cases, names, "uncontradicted")
 
 
-def judge(objects: Objects, prior_only: Numbers, threshold: float) -> Judgement:
+@dataclass(frozen=True)
+class Tested:
+    """How objects were tested.
+
+    Attributes:
+        threshold: Confirmation that a supported object needs.
+        places: Places of the volume at which noise alone could look like an object.
+        fresh: Whether the independent data are a second scan, and no split of the raw
+            volume.
+    """
+
+    threshold: float
+    places: float
+    fresh: bool = False
+
+
+def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
     """Verdicts on objects, with their p-values and odds.
+
+    Independent data that come from a split tell nothing against an object where the
+    network does not stand the noise that was added: where it makes less of what is
+    clear. They can still support objects; the others are ranked by their own data.
 
     Args:
         objects: All of a volume.
         prior_only: Mean over each of the share that the raw volume cannot determine.
-        threshold: Confirmation that a supported object needs.
+        tested: How they were tested.
     """
     power = np.sqrt(np.maximum(objects.energy, 0))
     own = Evidence(power, objects.score / np.maximum(power, 1e-6))
-    again, same = None, objects.agreement >= SAME
-    if objects.independent:
-        again = _independent(objects, power, same)
-    given = [own] if again is None else [own, again]
+    same = objects.agreement >= SAME
+    again = _independent(objects, power, same) if objects.independent else None
+    decides = again is not None and (tested.fresh or stands(own, again))
+    against = again if decides else None
+    given = [own] if against is None else [own, against]
     fits = [_Real.of(one) for one in given]
     ps = [fit.p(one) for fit, one in zip(fits, given, strict=True)]
-    odds = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
+    odds = np.max([fit.odds(e) for fit, e in zip(fits, given, strict=True)], axis=0)
+    if against is None:
+        odds = np.maximum(odds, _noise_odds(own, tested.places))
+    supported = np.zeros(len(same), np.bool_)
+    if again is not None:
+        supported = again.supports(tested.threshold) & same
     return Judgement(
-        verdict=verdict(own, again, same, prior_only, threshold),
-        evidence=again or own,
-        p=cauchy(ps, [1.0] * len(ps)) if again else ps[0],
-        # own data are never for an object, as its noise may be in it
-        odds=odds[-1] if again is None else np.maximum(odds[1], odds[0]),
+        verdict=verdict(own, against, supported, prior_only),
+        evidence=against or own,
+        confirmation=own.confirmation if again is None else again.confirmation,
+        p=cauchy(ps, [1.0] * len(ps)) if against else ps[0],
+        odds=odds,
+        stands=again is None or against is not None,
     )
+
+
+def stands(own: Evidence, again: Evidence) -> bool:
+    """Whether clear objects are as clear in a split as they should be.
+
+    Args:
+        own: By the data that the enhanced volume was made from.
+        again: By a split of them.
+    """
+    clear = (own.power > TELLING) & (own.support > LEAST_SUPPORT)
+    if clear.sum() < FEWEST:
+        return True
+    return bool(np.median(again.support[clear]) >= LEAST_MEAN)
+
+
+def _noise_odds(own: Evidence, places: float) -> Numbers:
+    """log10 of how many objects as clear as each noise alone makes in the volume.
+
+    A network that takes noise for structure confirms it by the same noise: what it
+    made is no clearer than noise is somewhere.
+    """
+    clear = np.minimum(own.power, own.confirmation)
+    return np.asarray((norm.logsf(clear) + np.log(places)) / np.log(10))
 
 
 def bh(ps: Numbers) -> Numbers:

@@ -38,16 +38,17 @@ class SideBySide:
         self._matched = Matched(shown)
         self.copies: list[Layer] = []
         self._mirrors: list[Mirror] = []
-        cells = {"raw": shown.raw, "enhanced": shown.enhanced}
+        cells = {"raw volume": shown.raw, "enhanced volume": shown.enhanced}
         if shown.truth is not None:
-            cells["truth"] = shown.truth
+            cells["true volume"] = shown.truth
+        self._volumes = list(cells.values())
         for layer in list(viewer.layers):
             self._changed.set(layer, visible=False)
         # with a negative stride the uppermost layers fill the first cell
         for name, volume in reversed(cells.items()):
             self._copy(volume, name)
             for layer in over:
-                self._copy(layer, f"{layer.name} over {name}")
+                self._copy(layer, f"{layer.name} over the {name}")
         add_private(viewer, *self.copies)
         self._grid.set(
             canvas_of(viewer).grid,
@@ -68,7 +69,7 @@ class SideBySide:
     def _copy(self, layer: Layer, name: str) -> None:
         copy = duplicate(layer, name=name)
         title = getattr(copy, "name_overlay", None)
-        if title is not None and name in ("raw", "enhanced", "truth"):
+        if title is not None and layer in self._volumes:
             title.visible = True
         self.copies.append(copy)
         self._mirrors.append(Mirror(layer, copy))

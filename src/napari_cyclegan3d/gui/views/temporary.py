@@ -171,7 +171,10 @@ def duplicate(layer: Layer, part: Any = None, **changes: Any) -> Layer:
     if part is not None:
         data, attributes = part, attributes | {"multiscale": False}
     attributes |= {"metadata": {VIEW_KEY: layer.name}, "visible": True} | changes
-    return Layer.create(data, attributes, kind)
+    copy = Layer.create(data, attributes, kind)
+    if kind == "labels":  # which napari does not count among what makes a layer
+        copy.contour, copy.selected_label = layer.contour, layer.selected_label
+    return copy
 
 
 def framed(layer: Layer) -> Layer:

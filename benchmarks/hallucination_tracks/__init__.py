@@ -1,0 +1,1 @@
+"""What the detector of invented structures is tested on."""
