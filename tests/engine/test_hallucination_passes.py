@@ -256,7 +256,7 @@ def test_confirmed_resolution_falls_with_noise_and_invention_does_not_help(
 def test_a_blurred_volume_claims_less_than_a_sharp_one() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (64, 64, 64))
     claims = [
-        claimed_resolution(Volume((gaussian_filter(noise, sd) * 100 + 1e-3 * noise)))
+        claimed_resolution(Volume(gaussian_filter(noise, sd) * 100 + 1e-3 * noise))
         for sd in (1.0, 2.0, 4.0)
     ]
     assert claims[0] < claims[1] < claims[2]

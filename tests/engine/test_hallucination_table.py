@@ -75,7 +75,9 @@ def candidates(
     objects = objects_of(scale)
     tally = tally_objects(objects.labels, len(objects), maps, scale)
     return (
-        of_objects(objects, judge(objects, np.zeros(len(ALL)), Tested(3.0, 1000)), tally),
+        of_objects(
+            objects, judge(objects, np.zeros(len(ALL)), Tested(3.0, 1000)), tally
+        ),
         of_missing(
             regions(residual, maps, parts, 5, 2.5),
             Normal(0, 1, True),

@@ -35,10 +35,8 @@ def blurred(enhanced: Floats, scale: int, blur: Triple, shift: Triple) -> Floats
     Returns:
         Blocks on the raw grid, a new array.
     """
-    if enhanced.ndim > 3:
-        return np.stack([blurred(one, scale, blur, shift) for one in enhanced])
     result = np.asarray(enhanced, dtype=np.float32)
-    for axis, (width, move) in enumerate(zip(blur, shift, strict=True)):
+    for axis, (width, move) in enumerate(zip(blur, shift, strict=True), -3):
         size = result.shape[axis]
         bands = _bands(size, scale, round(width, 4), round(move, 4))
         result = _along(result, bands, size // scale, axis)
@@ -46,19 +44,21 @@ def blurred(enhanced: Floats, scale: int, blur: Triple, shift: Triple) -> Floats
 
 
 def _along(block: Floats, bands: Bands, size: int, axis: int) -> Floats:
-    """A block multiplied by a banded matrix along one axis, which gets a new size."""
+    """Blocks multiplied by a banded matrix along one axis, which gets a new size."""
+    *lead, depth, height, width = block.shape
     shape = list(block.shape)
     shape[axis] = size
     result = np.empty(shape, dtype=np.float32)
     # many small products instead of a large one: most of the matrix is 0
     for rows, columns, weights in bands:
-        if axis == 0:
-            flat = block[columns].reshape(weights.shape[1], -1)
-            np.matmul(weights, flat, out=result[rows].reshape(len(weights), -1))
-        elif axis == 1:
-            np.matmul(weights, block[:, columns], out=result[:, rows])
+        if axis == -3:
+            planes = block.reshape(*lead, depth, height * width)
+            out = result.reshape(*lead, size, height * width)
+            np.matmul(weights, planes[..., columns, :], out=out[..., rows, :])
+        elif axis == -2:
+            np.matmul(weights, block[..., columns, :], out=result[..., rows, :])
         else:
-            flat = block.reshape(-1, block.shape[-1])[:, columns]
+            flat = block.reshape(-1, width)[:, columns]
             result.reshape(-1, size)[:, rows] = flat @ weights.T
     return result
 

@@ -5,6 +5,7 @@ the whitened raw volume by the matched filter it gives d′, how clearly the obj
 show, and e, how clearly it does.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,27 +23,24 @@ from napari_cyclegan3d.engine.hallucination.maps import (
 from napari_cyclegan3d.engine.hallucination.noise import Noise
 from napari_cyclegan3d.engine.hallucination.operator import Operator
 from napari_cyclegan3d.engine.hallucination.store import finer
-from napari_cyclegan3d.engine.hallucination.tested import (
-    Confirmed,
-    Missing,
-    ObjectEvidence,
-)
+from napari_cyclegan3d.engine.hallucination.tested import Confirmed, ObjectEvidence
+from napari_cyclegan3d.engine.tiling import round_up
 from napari_cyclegan3d.engine.volume import Region
 
-__all__ = [
-    "Confirmed",
-    "Missing",
-    "ObjectEvidence",
-    "evidence",
-    "missing_components",
-    "split_evidence",
-]
+__all__ = ["Confirmed", "ObjectEvidence", "evidence", "split_evidence"]
 
 MARGIN = 5  # raw voxels around an object that its template may reach
+# neighbourhoods have sides of multiples of this, so that many are tested at once
+STEP = 8
+# raw voxels that are tested at once
+HELD = 2**19
+CROSS = ndimage.generate_binary_structure(3, 1)[None]
+Labels = NDArray[np.int32]
+Numbers = NDArray[np.float64]
 
 
 def evidence(
-    labels: NDArray[np.int32],
+    labels: Labels,
     enhanced: Array,
     raw: Array,
     operator: Operator,
@@ -62,10 +60,30 @@ def evidence(
     """
     bench = _Bench.of(raw, enhanced, operator, noise, constants)
     return [
-        _tested(number, box, labels, bench)
-        for number, box in enumerate(ndimage.find_objects(labels), 1)
-        if box is not None
+        one
+        for batch in _batches(labels, raw.shape, operator.scale)
+        for one in _tested(batch, labels, bench)
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Objects whose neighbourhoods are of one size.
+
+    Attributes:
+        labels: Of the objects.
+        low: Their neighbourhoods on the raw grid.
+        high: The same on the enhanced grid.
+    """
+
+    labels: list[int]
+    low: list[Region]
+    high: list[Region]
+
+    def inside(self, labels: Labels) -> tuple[NDArray[np.bool_], Labels]:
+        """Where each object is in its neighbourhood, and all labels there."""
+        around = np.stack([labels[one] for one in self.high])
+        return around == np.array(self.labels)[:, None, None, None], around
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,60 +115,83 @@ class _Bench:
         visible = smooth(parts.structure**2, 1.5) / (whole + least)
         return cls(enhanced, contrast, parts, np.minimum(visible, 1), operator, noise)
 
-    def test(self, alone: Array, low: Region, high: Region) -> tuple[float, float]:
-        """Score and energy of a part of the contrast, in its neighbourhood."""
-        change = self.operator.linear(alone, self.enhanced[high])
-        template = self.noise.whiten(change, self.parts.mean[low])
-        weight = template * template
-        energy = float(np.sum(weight * self.visible[low], dtype=np.float64))
-        share = energy / max(float(np.sum(weight, dtype=np.float64)), 1e-12)
-        rest = np.sum(template * self.parts.residual[low], dtype=np.float64)
-        return energy + share * float(rest), energy
-
-
-def _tested(
-    label: int, box: Region, labels: NDArray[np.int32], bench: _Bench
-) -> ObjectEvidence:
-    """The test of one object, in its neighbourhood."""
-    scale = bench.operator.scale
-    low, high = _around(box, bench.parts.mean.shape, scale)
-    inside = labels[high] == label
-    # an object's edge lies beyond the threshold by which it was found
-    edge = ndimage.binary_dilation(inside, iterations=scale)
-    whole = inside | (edge & (labels[high] == 0))
-    contrast = bench.contrast[high]
-    score, energy = bench.test(np.where(whole, contrast, np.float32(0)), low, high)
-    places = np.argwhere(inside) + [part.start for part in high]
-    values = contrast[inside]
-    z, y, x = places.mean(axis=0)
-    centre = places[np.abs(values).argmax()]
-    return ObjectEvidence(
-        label=label,
-        score=score,
-        energy=energy,
-        voxels=len(places),
-        centroid=(float(z), float(y), float(x)),
-        covariance=np.cov(places.T, bias=True),
-        centre=(int(centre[0]), int(centre[1]), int(centre[2])),
-        box=tuple((part.start, part.stop) for part in box),  # type: ignore[arg-type]
-        contrast_enhanced=float(values.mean()),
-    )
-
-
-def _around(box: Region, shape: tuple[int, ...], scale: int) -> tuple[Region, Region]:
-    """An object's neighbourhood on the raw and on the enhanced grid."""
-    z, y, x = (
-        slice(
-            max(0, part.start // scale - MARGIN),
-            min(size, -(-part.stop // scale) + MARGIN),
+    def test(self, alone: Array, batch: _Batch) -> tuple[Numbers, Numbers]:
+        """Scores and energies of parts of the contrast, in their neighbourhoods."""
+        around = np.stack([self.enhanced[one] for one in batch.high])
+        mean, visible, residual = (
+            np.stack([block[one] for one in batch.low])
+            for block in (self.parts.mean, self.visible, self.parts.residual)
         )
-        for part, size in zip(box, shape, strict=True)
-    )
-    return (z, y, x), finer((z, y, x), scale)
+        template = self.noise.whiten(self.operator.linear(alone, around), mean)
+        weight = template * template
+        energy = np.einsum("nzyx,nzyx->n", weight, visible, dtype=np.float64)
+        whole = np.einsum("nzyx->n", weight, dtype=np.float64)
+        rest = np.einsum("nzyx,nzyx->n", template, residual, dtype=np.float64)
+        return energy + energy / np.maximum(whole, 1e-12) * rest, energy
+
+
+def _tested(batch: _Batch, labels: Labels, bench: _Bench) -> Iterator[ObjectEvidence]:
+    """The tests of objects, in their neighbourhoods."""
+    inside, around = batch.inside(labels)
+    # an object's edge lies beyond the threshold by which it was found
+    edge = ndimage.binary_dilation(inside, CROSS, iterations=bench.operator.scale)
+    whole = inside | (edge & (around == 0))
+    contrast = np.stack([bench.contrast[one] for one in batch.high])
+    sums = bench.test(np.where(whole, contrast, np.float32(0)), batch)
+    for n, (score, energy) in enumerate(zip(*sums, strict=True)):
+        places = np.argwhere(inside[n]) + [part.start for part in batch.high[n]]
+        values = contrast[n][inside[n]]
+        z, y, x = places.mean(axis=0)
+        centre = places[np.abs(values).argmax()]
+        yield ObjectEvidence(
+            label=batch.labels[n],
+            score=float(score),
+            energy=float(energy),
+            voxels=len(places),
+            centroid=(float(z), float(y), float(x)),
+            centre=(int(centre[0]), int(centre[1]), int(centre[2])),
+            contrast_enhanced=float(values.mean()),
+        )
+
+
+def _batches(labels: Labels, shape: tuple[int, ...], scale: int) -> Iterator[_Batch]:
+    """The objects of a block in groups that are tested at once.
+
+    Args:
+        labels: On the enhanced grid.
+        shape: Of the block on the raw grid.
+        scale: Enhanced size over raw size.
+    """
+    groups: dict[tuple[int, ...], _Batch] = {}
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        if box is None:
+            continue
+        low = _around(box, shape, scale)
+        sides = tuple(part.stop - part.start for part in low)
+        group = groups.setdefault(sides, _Batch([], [], []))
+        group.labels.append(number)
+        group.low.append(low)
+        group.high.append(finer(low, scale))
+        if len(group.labels) * np.prod(sides) >= HELD:
+            yield groups.pop(sides)
+    yield from groups.values()
+
+
+def _around(box: Region, shape: tuple[int, ...], scale: int) -> Region:
+    """An object's neighbourhood on the raw grid."""
+    parts = []
+    for part, size in zip(box, shape, strict=True):
+        start = max(0, part.start // scale - MARGIN)
+        stop = min(size, -(-part.stop // scale) + MARGIN)
+        side = min(size, round_up(stop - start, STEP))
+        start = max(0, min(start - (side - (stop - start)) // 2, size - side))
+        parts.append(slice(start, start + side))
+    z, y, x = parts
+    return z, y, x
 
 
 def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to them
-    labels: NDArray[np.int32],
+    labels: Labels,
     enhanced: Array,
     first: Array,
     second: Array,
@@ -172,53 +213,21 @@ def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to t
     Returns:
         By label: the test of what the first enhancement has in the object's place.
     """
-    scale = operator.scale
-    whole = contrast_of(enhanced, constants.threshold, scale)
+    whole = contrast_of(enhanced, constants.threshold, operator.scale)
     bench = _Bench.of(second, first, operator, noise, constants)
     confirmed = {}
-    for label, box in enumerate(ndimage.find_objects(labels), 1):
-        if box is None:
-            continue
-        low, high = _around(box, second.shape, scale)
-        inside, again = labels[high] == label, bench.contrast[high]
-        near = ndimage.binary_dilation(inside, iterations=scale)
-        score, energy = bench.test(np.where(near, again, np.float32(0)), low, high)
-        mine = np.where(inside, whole[high], np.float32(0))
-        agreement = float(np.vdot(mine, again)) / max(float(np.vdot(mine, mine)), 1e-12)
-        confirmed[label] = Confirmed(score, energy, agreement)
-    return confirmed
-
-
-def missing_components(
-    residual: Array, threshold: float, smallest: int = 4
-) -> list[Missing]:
-    """What the raw block has and the enhanced one lacks: peaks of the residual.
-
-    Args:
-        residual: Signed map as `block_maps` gives it, on the raw grid.
-        threshold: Of a component's peak.
-        smallest: Voxels above half of the peak's threshold.
-    """
-    labels, count = ndimage.label(residual > threshold / 2, np.ones((3, 3, 3)))
-    found = []
-    for label, box in enumerate(ndimage.find_objects(labels, count), 1):
-        inside = labels[box] == label
-        values = np.where(inside, residual[box], -np.inf)
-        peak = float(values.max())
-        if peak <= threshold or inside.sum() < smallest:
-            continue
-        places = np.argwhere(inside) + [part.start for part in box]
-        centre = places[values[inside].argmax()]
-        z, y, x = places.mean(axis=0)
-        found.append(
-            Missing(
-                label=label,
-                z=peak,
-                voxels=int(inside.sum()),
-                centroid=(float(z), float(y), float(x)),
-                covariance=np.cov(places.T, bias=True),
-                centre=(int(centre[0]), int(centre[1]), int(centre[2])),
-                box=tuple((part.start, part.stop) for part in box),  # type: ignore[arg-type]
-            )
+    for batch in _batches(labels, second.shape, operator.scale):
+        inside, _ = batch.inside(labels)
+        again, mine = (
+            np.stack([block[one] for one in batch.high])
+            for block in (bench.contrast, whole)
         )
-    return found
+        near = ndimage.binary_dilation(inside, CROSS, iterations=operator.scale)
+        sums = bench.test(np.where(near, again, np.float32(0)), batch)
+        mine = np.where(inside, mine, np.float32(0))
+        same = np.einsum("nzyx,nzyx->n", mine, again, dtype=np.float64)
+        own = np.einsum("nzyx,nzyx->n", mine, mine, dtype=np.float64)
+        agreement = same / np.maximum(own, 1e-12)
+        for label, *row in zip(batch.labels, *sums, agreement, strict=True):
+            confirmed[label] = Confirmed(*map(float, row))
+    return confirmed

@@ -5,6 +5,7 @@ spectrum. Filters work on cosine transforms: these mirror a block at its borders
 other filters here do, without any padding.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,7 @@ LEAST = 1e-5
 FINE = 32
 # voxels of a block of which many shapes are remembered
 SMALL = 2**15
+LAST = (-3, -2, -1)
 # raw voxels around a drawn block, so that its borders are as noisy as its middle
 REACH = 12
 
@@ -103,12 +105,15 @@ class Noise:
         fit = self.fit
         if np.ptp(fit.power) < WHITE and not fit.axes:
             return block
-        small = block.size <= SMALL
-        cached, workers = (_gains_small, 1) if small else (_gains_large, -1)
-        gains = cached(block.shape, fit.frequency, fit.power, fit.axes, exponent)
-        spectrum = fft.dctn(block, workers=workers)
+        shape = (block.shape[-3], block.shape[-2], block.shape[-1])
+        cached = _gains_small if math.prod(shape) <= SMALL else _gains_large
+        workers = 1 if block.size <= SMALL else -1
+        gains = cached(shape, fit.frequency, fit.power, fit.axes, exponent)
+        spectrum = fft.dctn(block, axes=LAST, workers=workers)
         spectrum *= gains
-        return np.asarray(fft.idctn(spectrum, overwrite_x=True, workers=workers))
+        return np.asarray(
+            fft.idctn(spectrum, axes=LAST, overwrite_x=True, workers=workers)
+        )
 
 
 def _gains(

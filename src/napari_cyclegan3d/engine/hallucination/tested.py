@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Box", "Confirmed", "Missing", "ObjectEvidence", "Place"]
+__all__ = ["Confirmed", "ObjectEvidence", "Place"]
 
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Place = tuple[float, float, float]
 
 
@@ -22,9 +20,7 @@ class ObjectEvidence:
         energy: <t, t>.
         voxels: Of the enhanced grid.
         centroid: Mean place (z, y, x) on the enhanced grid, counted from the block.
-        covariance: Of the places of its voxels, 3×3.
         centre: Its brightest (or darkest) voxel, as `centroid`.
-        box: First and last+1 voxel along z, y, x.
         contrast_enhanced: Mean over its voxels, against the local background.
         contrast_raw: Contrast that the raw volume shows, in the same grey values.
     """
@@ -34,9 +30,7 @@ class ObjectEvidence:
     energy: float
     voxels: int
     centroid: Place
-    covariance: NDArray[np.float64]
     centre: tuple[int, int, int]
-    box: Box
     contrast_enhanced: float
 
     @property
@@ -94,26 +88,3 @@ class Confirmed:
     def support(self) -> float:
         """Share that is there, b = e / d′."""
         return self.score / max(self.energy, 1e-12)
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A place where the raw volume has something that the enhanced one lacks.
-
-    Attributes:
-        label: Its number in the block.
-        z: Peak of the residual.
-        voxels: Of the raw grid.
-        centroid: Mean place (z, y, x) on the raw grid, counted from the block.
-        covariance: Of the places of its voxels, 3×3.
-        centre: Voxel of the peak.
-        box: First and last+1 voxel along z, y, x.
-    """
-
-    label: int
-    z: float
-    voxels: int
-    centroid: Place
-    covariance: NDArray[np.float64]
-    centre: tuple[int, int, int]
-    box: Box
