@@ -1,15 +1,27 @@
 """One sweep over both volumes: maps, objects with their tests, and global sums."""
 
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.hallucination.evidence import evidence, split_evidence
+from napari_cyclegan3d.engine.hallucination.evidence import (
+    Confirmed,
+    ObjectEvidence,
+    evidence,
+    split_evidence,
+)
 from napari_cyclegan3d.engine.hallucination.filters import smooth, wide
-from napari_cyclegan3d.engine.hallucination.gathering import Gatherer, Objects
+from napari_cyclegan3d.engine.hallucination.gathering import (
+    Gatherer,
+    Objects,
+    Owned,
+)
 from napari_cyclegan3d.engine.hallucination.maps import (
     HALO,
     Constants,
@@ -32,6 +44,10 @@ from napari_cyclegan3d.engine.hallucination.store import (
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 Map = NDArray[Any]
+T = TypeVar("T")
+U = TypeVar("U")
+# blocks that are worked on at a time
+THREADS = 1
 # deviation of the blur of differences, in raw voxels
 SMOOTH = 1.5
 
@@ -165,27 +181,105 @@ def survey(
     Yields:
         The share that is done.
     """
-    scale = fitted.operator.scale
     parts = list(blocks(raw.shape, side, HALO))
     maps: dict[str, Map] = {}
-    gatherer = Gatherer(raw.shape, scale, len(repeated))
+    gatherer = Gatherer(raw.shape, fitted.operator.scale, len(repeated))
     sums = Sums()
-    for number, block in enumerate(parts):
-        yield number / len(parts)
-        low = finite(raw.read(block.read))[0]
-        high = finite(enhanced.read(finer(block.read, scale)))[0]
-        found = block_maps(low, high, fitted.operator, fitted.noise, fitted.constants)
-        made = fitted.operator.apply(high)
-        found["difference"] = _difference(low, made, fitted.operator)
-        _keep(maps, found, block, raw.shape)
-        sums.add(
-            low[block.inner],
-            made[block.inner],
-            fitted.noise.deviation(made[block.inner]),
-        )
-        _test(gatherer, block, low, high, fitted, repeated)
+
+    def look(block: Block) -> _Seen:
+        return _Seen.of(raw, enhanced, fitted, repeated, gatherer, block)
+
+    with closing(ahead(look, parts)) as found:
+        for number, (block, seen) in enumerate(zip(parts, found, strict=True)):
+            _keep(maps, seen.maps, block, raw.shape)
+            sums.add(*seen.compared)
+            gatherer.add(seen.owned, seen.tests, seen.again)
+            yield (number + 1) / len(parts)
     fresh = any(one.enhanced is enhanced for one in repeated)
     return Survey(maps, gatherer.gathered(), sums, fresh)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What a block shows.
+
+    Attributes:
+        maps: By name, with the halo.
+        compared: Raw voxels, what the operator makes of the enhanced ones, and the
+            deviation of the noise; without the halo.
+        owned: The objects that are the block's own.
+        tests: Of these, against the raw volume.
+        again: The same against independent data, for each of these.
+    """
+
+    maps: dict[str, Map]
+    compared: tuple[Map, Map, Map]
+    owned: Owned
+    tests: list[ObjectEvidence]
+    again: list[dict[int, Confirmed]]
+
+    @classmethod
+    def of(
+        cls,
+        raw: Volume,
+        enhanced: Volume,
+        fitted: Fitted,
+        repeated: Sequence[Repeated],
+        gatherer: Gatherer,
+        block: Block,
+    ) -> Self:
+        """Look at a block; the gatherer only says which objects are its own."""
+        operator, noise, constants = fitted.operator, fitted.noise, fitted.constants
+        place = finer(block.read, operator.scale)
+        low = finite(raw.read(block.read))[0]
+        high = finite(enhanced.read(place))[0]
+        maps = block_maps(low, high, operator, noise, constants)
+        made = operator.apply(high)
+        maps["difference"] = _difference(low, made, operator)
+        own = made[block.inner]
+        owned = gatherer.own(segment(high, constants, operator.scale), block)
+        return cls(
+            maps,
+            (low[block.inner], own, noise.deviation(own)),
+            owned,
+            evidence(owned.labels, high, low, operator, noise, constants),
+            [
+                split_evidence(
+                    owned.labels,
+                    high,
+                    finite(one.enhanced.read(place))[0],
+                    finite(one.against.read(block.read))[0],
+                    one.operator,
+                    one.noise,
+                    constants,
+                )
+                for one in repeated
+            ],
+        )
+
+
+def ahead(
+    work: Callable[[T], U], items: Iterable[T]
+) -> Generator[U, None, None]:
+    """Results in order; a few are worked on at a time.
+
+    Closing it waits for those that are being worked on, and begins no others.
+
+    Args:
+        work: What is done with each, in a thread.
+        items: What it is done with.
+    """
+    coming: deque[Future[U]] = deque()
+    pool = ThreadPoolExecutor(THREADS, "survey")
+    try:
+        for item in items:
+            coming.append(pool.submit(work, item))
+            if len(coming) >= THREADS:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _difference(raw: Map, made: Map, operator: Operator) -> Map:
@@ -205,27 +299,3 @@ def _keep(
         if name not in maps:
             maps[name] = new_map(shape)
         maps[name][block.core] = bounded(values[block.inner])
-
-
-def _test(
-    gatherer: Gatherer,
-    block: Block,
-    low: Map,
-    high: Map,
-    fitted: Fitted,
-    repeated: Sequence[Repeated],
-) -> None:
-    """The objects of a block against the raw volume, and against independent data."""
-    operator, constants = fitted.operator, fitted.constants
-    owned = gatherer.own(segment(high, constants, operator.scale), block)
-    found = evidence(owned.labels, high, low, operator, fitted.noise, constants)
-    confirmed = []
-    for one in repeated:
-        again = finite(one.enhanced.read(finer(block.read, operator.scale)))[0]
-        against = finite(one.against.read(block.read))[0]
-        confirmed.append(
-            split_evidence(
-                owned.labels, high, again, against, one.operator, one.noise, constants
-            )
-        )
-    gatherer.add(owned, found, confirmed)
