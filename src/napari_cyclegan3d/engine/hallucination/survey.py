@@ -1,11 +1,8 @@
 """One sweep over both volumes: maps, objects with their tests, and global sums."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +41,6 @@ from napari_cyclegan3d.engine.hallucination.store import (
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 Map = NDArray[Any]
-T = TypeVar("T")
-U = TypeVar("U")
-# blocks that are worked on at a time
-THREADS = 1
 # deviation of the blur of differences, in raw voxels
 SMOOTH = 1.5
 
@@ -186,15 +179,12 @@ def survey(
     gatherer = Gatherer(raw.shape, fitted.operator.scale, len(repeated))
     sums = Sums()
 
-    def look(block: Block) -> _Seen:
-        return _Seen.of(raw, enhanced, fitted, repeated, gatherer, block)
-
-    with closing(ahead(look, parts)) as found:
-        for number, (block, seen) in enumerate(zip(parts, found, strict=True)):
-            _keep(maps, seen.maps, block, raw.shape)
-            sums.add(*seen.compared)
-            gatherer.add(seen.owned, seen.tests, seen.again)
-            yield (number + 1) / len(parts)
+    for number, block in enumerate(parts):
+        yield number / len(parts)
+        seen = _Seen.of(raw, enhanced, fitted, repeated, gatherer, block)
+        _keep(maps, seen.maps, block, raw.shape)
+        sums.add(*seen.compared)
+        gatherer.add(seen.owned, seen.tests, seen.again)
     fresh = any(one.enhanced is enhanced for one in repeated)
     return Survey(maps, gatherer.gathered(), sums, fresh)
 
@@ -233,53 +223,25 @@ class _Seen:
         place = finer(block.read, operator.scale)
         low = finite(raw.read(block.read))[0]
         high = finite(enhanced.read(place))[0]
-        maps = block_maps(low, high, operator, noise, constants)
-        made = operator.apply(high)
-        maps["difference"] = _difference(low, made, operator)
-        own = made[block.inner]
+
+        def test_again(one: Repeated) -> dict[int, Confirmed]:
+            first = finite(one.enhanced.read(place))[0]
+            second = finite(one.against.read(block.read))[0]
+            return split_evidence(
+                owned.labels, high, first, second, one.operator, one.noise, constants
+            )
+
         owned = gatherer.own(segment(high, constants, operator.scale), block)
+        made = operator.apply(high)
+        own = made[block.inner]
+        maps = block_maps(low, high, operator, noise, constants)
         return cls(
-            maps,
+            maps | {"difference": _difference(low, made, operator)},
             (low[block.inner], own, noise.deviation(own)),
             owned,
             evidence(owned.labels, high, low, operator, noise, constants),
-            [
-                split_evidence(
-                    owned.labels,
-                    high,
-                    finite(one.enhanced.read(place))[0],
-                    finite(one.against.read(block.read))[0],
-                    one.operator,
-                    one.noise,
-                    constants,
-                )
-                for one in repeated
-            ],
+            [test_again(one) for one in repeated],
         )
-
-
-def ahead(
-    work: Callable[[T], U], items: Iterable[T]
-) -> Generator[U, None, None]:
-    """Results in order; a few are worked on at a time.
-
-    Closing it waits for those that are being worked on, and begins no others.
-
-    Args:
-        work: What is done with each, in a thread.
-        items: What it is done with.
-    """
-    coming: deque[Future[U]] = deque()
-    pool = ThreadPoolExecutor(THREADS, "survey")
-    try:
-        for item in items:
-            coming.append(pool.submit(work, item))
-            if len(coming) >= THREADS:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _difference(raw: Map, made: Map, operator: Operator) -> Map:

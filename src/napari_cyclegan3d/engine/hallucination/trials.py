@@ -70,7 +70,7 @@ class Material:
     translate: Translate | None = None
     pairs: Sequence[tuple[Volume, Volume]] = ()
     clean: Sequence[Volume] = ()
-    most: int = 12
+    most: int = 9
 
     @property
     def rung(self) -> Rung:
