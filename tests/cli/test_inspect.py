@@ -93,11 +93,12 @@ def test_with_a_model_structures_are_tested_on_independent_noise(
         "--report", tmp_path / "report", "--enhance.device=cpu",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    found = inspection.load(tmp_path / "report").inspection
+    loaded = inspection.load(tmp_path / "report")
+    found = loaded.inspection
     assert found.passes > 0
     assert f"{found.passes} passes of networks" in outcome.out
     assert found.model is not None
-    assert "uncontradicted" not in {one.verdict for one in found.findings}
+    assert {"instability", "cycle"} <= loaded.maps.keys()
 
 
 def test_clean_volumes_of_domain_b_calibrate_it(

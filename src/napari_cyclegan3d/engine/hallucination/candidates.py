@@ -19,7 +19,7 @@ from napari_cyclegan3d.engine.hallucination.verdicts import Judgement
 UNREAL, QUIET = 3.0, 3.0
 LEAST_P = 1e-300
 # of the contrast of structures: what differs by less is no structure
-SLIGHT = 0.25
+SLIGHT = 0.3
 # odds for each unit of height, where p has come to its end
 TIES = 1e-6
 
@@ -185,8 +185,9 @@ def _of_regions(
 
 
 def _contrast(found: Regions) -> Numbers | None:
-    """What the raw volume has more, in grey values of the enhanced one."""
-    return found.tally.mean("difference") if "difference" in found.tally.total else None
+    """What the raw volume has more where it is most, in enhanced grey values."""
+    known = "difference" in found.tally.total
+    return extreme(found.tally, "difference") if known else None
 
 
 def _highest(found: Regions) -> Numbers:
