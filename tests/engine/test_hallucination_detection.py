@@ -269,3 +269,19 @@ def test_a_tenth_of_outliers_hardly_moves_the_robust_deviation() -> None:
 def test_otsu_parts_two_groups() -> None:
     values = np.r_[np.full(900, 0.1), np.full(100, 0.9)]
     assert 0.1 < otsu(values) < 0.9
+
+
+def test_tests_come_in_the_order_of_the_labels_and_do_not_depend_on_company(
+    case: Case,
+) -> None:
+    _, raw, enhanced = case
+    known = constants(raw, enhanced)
+    labels = segment(enhanced, known)
+    found = evidence(labels, enhanced, raw, operator(), noise(), known)
+    assert [one.label for one in found] == list(range(1, labels.max() + 1))
+    for one in found[:4]:
+        alone = np.where(labels == one.label, labels, 0)
+        (again,) = evidence(alone, enhanced, raw, operator(), noise(), known)
+        assert again.voxels == one.voxels
+        assert again.centre == one.centre
+        assert again.energy == pytest.approx(one.energy, rel=0.05)

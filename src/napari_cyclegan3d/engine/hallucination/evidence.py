@@ -57,13 +57,17 @@ def evidence(
         operator: How raw follows from enhanced.
         noise: Of `raw`.
         constants: Of the whole volume.
+
+    Returns:
+        One test for each object, in the order of the labels.
     """
     bench = _Bench.of(raw, enhanced, operator, noise, constants)
-    return [
+    found = (
         one
         for batch in _batches(labels, raw.shape, operator.scale)
         for one in _tested(batch, labels, bench)
-    ]
+    )
+    return sorted(found, key=lambda one: one.label)
 
 
 @dataclass(frozen=True, eq=False)
