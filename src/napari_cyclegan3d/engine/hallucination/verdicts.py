@@ -167,6 +167,10 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
     supported = np.zeros(len(same), np.bool_)
     if again is not None:
         supported = again.supports(tested.threshold) & same
+        if not tested.fresh:
+            # the raw volume's noise is in what is tested and in what it is tested by:
+            # so clear that noise would hardly look like it once in the whole volume
+            supported &= _noise_odds(own, tested.places) <= 0
     return Judgement(
         verdict=verdict(own, against, supported, prior_only),
         evidence=against or own,
