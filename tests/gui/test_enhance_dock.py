@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 
 PATIENCE = 60_000
 PLUGIN = "napari-cyclegan3d"
-CPU = EnhanceConfig(device="cpu")
+CPU = EnhanceConfig(device="cpu", precision="fp32")
 Opened = tuple[Any, EnhanceDock]
 
 

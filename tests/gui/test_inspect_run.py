@@ -23,7 +23,7 @@ from napari_cyclegan3d.gui.layers import to_layer_data
 
 PATIENCE = 120_000
 PLUGIN = "napari-cyclegan3d"
-CPU = EnhanceConfig(device="cpu")
+CPU = EnhanceConfig(device="cpu", precision="fp32")
 SHAPE = (32, 40, 40)
 INVENTED, DELETED = (13, 16, 20), (19, 8, 30)  # between the others
 
