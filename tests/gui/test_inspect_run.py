@@ -213,7 +213,7 @@ def test_enhance_can_inspect_at_once_and_tells_the_count(
     result = enhanced(qtbot, enhance_dock, viewer)
     text = enhance_dock.status.text()
     assert text.startswith(f"Added layer {result.name!r}")
-    assert text.endswith(("suspicious structures", "nothing suspicious"))
+    assert text.endswith(("suspicious structures", "nothing was flagged"))
     assert enhance_dock.offer.isVisibleTo(enhance_dock)
     assert enhance_dock.target.state()["inspect"]
 

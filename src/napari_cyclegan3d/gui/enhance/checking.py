@@ -59,7 +59,7 @@ def found(result: Result) -> str:
     if result.inspected is None:
         return f"; {result.remark}" if result.remark else ""
     number = suspicious(result.inspected.inspection)
-    return f"; {number} suspicious structures" if number else "; nothing suspicious"
+    return f"; {number} suspicious structures" if number else "; nothing was flagged"
 
 
 def offer_inspection(dock: "EnhanceDock", result: Result, made: "Image") -> None:
