@@ -10,8 +10,6 @@ and the training goes on.
 
 import argparse
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +17,18 @@ from pathlib import Path
 import napari
 import numpy as np
 from napari.settings import get_settings
-from qtpy.QtCore import QMimeData, QPointF, QSettings, Qt, QTimer, QUrl
+from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
 from close_window import click_x
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.train.dock import State, TrainDock
 from napari_cyclegan3d.gui.train.remembering import last_step
+from stage import add_arguments, idle, staged, until, window_of
 
 SAMPLES = Path(__file__).parents[1] / "sample_data"
-PATIENCE = 300.0  # seconds
 
 
 @dataclass
@@ -200,36 +198,6 @@ def drop(widget: QWidget, files: Sequence[Path]) -> None:
     QApplication.sendEvent(widget, QDropEvent(QPointF(place), *how))
 
 
-def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Let the window work until something is so.
-
-    Raises:
-        TimeoutError: It did not become so.
-    """
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{seconds:.0f} s were not enough")
-        QApplication.processEvents()
-        time.sleep(0.005)
-
-
-def idle(seconds: float) -> None:
-    """Let the window work for a while."""
-    end = time.monotonic() + seconds
-    until(lambda: time.monotonic() > end)
-
-
-def window_of(viewer: napari.Viewer) -> QMainWindow:
-    """The main window of a viewer."""
-    (window,) = (
-        one
-        for one in QApplication.topLevelWidgets()
-        if isinstance(one, QMainWindow) and one.isVisible()
-    )
-    return window
-
-
 def _canvas(viewer: napari.Viewer) -> QWidget:
     """The part of the window on which files are dropped."""
     (canvas,) = (
@@ -241,43 +209,18 @@ def _canvas(viewer: napari.Viewer) -> QWidget:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path, help="folder for the pictures")
-    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
-    parser.add_argument("--size", default="1280x800", metavar="WxH")
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
-    width, height = map(int, options.size.split("x"))
-    options.out.mkdir(parents=True, exist_ok=True)
-
-    def open_viewer() -> napari.Viewer:
-        viewer = napari.Viewer()
-        viewer.theme = options.theme
-        idle(0.5)  # napari restores its own size first
-        viewer.window.resize(width, height)
-        return viewer
-
-    def shoot(_: napari.Viewer, name: str) -> None:
-        idle(1.0)
-        screen = QApplication.primaryScreen()
-        assert screen is not None
-        picture = screen.grabWindow(0, 0, 0, width, height)
-        picture.save(str(options.out / f"{name}.png"))
-
-    with tempfile.TemporaryDirectory() as folder:
-        # nothing of the user's own settings is read or changed
-        get_settings(Path(folder) / "napari.yaml")
-        ini, user = QSettings.Format.IniFormat, QSettings.Scope.UserScope
-        QSettings.setPath(ini, user, folder)
+    with staged(options) as stage:
         Walk(
-            open_viewer,
+            stage.open_viewer,
             SAMPLES / "fibre_fast.tif",
             SAMPLES / "fibre_slow.tif",
-            Path(folder) / "run-001",
+            stage.folder / "run-001",
             TrainConfig(steps=3 * options.steps, preview_every=20),
-            shoot,
+            stage.shoot,
             options.steps,
         ).go()
     return 0

@@ -9,20 +9,18 @@ the views switched on and off; the report is written and loaded again in a new w
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import napari
-from napari.settings import get_settings
-from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
+from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_cyclegan3d.engine.hallucination.findings import Finding
 from napari_cyclegan3d.gui.inspect.dock import InspectDock
-from walk import idle, until, window_of
+from stage import add_arguments, idle, staged, until, window_of
 
 DECISIONS = (
     "real",
@@ -207,46 +205,21 @@ def _move_over(viewer: napari.Viewer) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("raw", type=Path)
     parser.add_argument("enhanced", type=Path)
-    parser.add_argument("out", type=Path, help="folder for the pictures")
+    add_arguments(parser)
     parser.add_argument("--truth", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--mode", default="quick")
-    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
-    parser.add_argument("--size", default="1280x800", metavar="WxH")
     options = parser.parse_args()
-    width, height = map(int, options.size.split("x"))
-    options.out.mkdir(parents=True, exist_ok=True)
-
-    def open_viewer() -> napari.Viewer:
-        viewer = napari.Viewer()
-        viewer.theme = options.theme
-        idle(0.5)  # napari restores its own size first
-        viewer.window.resize(width, height)
-        return viewer
-
-    def shoot(_: napari.Viewer, name: str) -> None:
-        idle(1.0)
-        screen = QApplication.primaryScreen()
-        assert screen is not None
-        picture = screen.grabWindow(0, 0, 0, width, height)
-        picture.save(str(options.out / f"{name}.png"))
-
-    with tempfile.TemporaryDirectory() as folder:
-        # nothing of the user's own settings is read or changed
-        get_settings(Path(folder) / "napari.yaml")
-        ini, user = QSettings.Format.IniFormat, QSettings.Scope.UserScope
-        QSettings.setPath(ini, user, folder)
+    with staged(options) as stage:
         InspectWalk(
-            open_viewer,
+            stage.open_viewer,
             options.raw,
             options.enhanced,
-            Path(folder),
-            shoot,
+            stage.folder,
+            stage.shoot,
             options.mode,
             options.truth,
             options.model,
