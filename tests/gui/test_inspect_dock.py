@@ -363,6 +363,24 @@ def test_a_report_that_is_dropped_on_the_viewer_opens_in_the_dock(
     assert list(folder.iterdir()) == [report]
 
 
+def test_the_raw_volume_alone_is_not_taken_for_the_enhanced_one(
+    dock: InspectDock, viewer: ViewerModel, qtbot: QtBot, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    report = export(dock, folder, qtbot)
+    raw = viewer.layers[NAMES[0]]
+    viewer.layers.clear()
+    viewer.layers.append(raw)
+    dock.reset_choices()
+    dock.load(report)
+    wait(qtbot, dock)
+    session = dock.controller.browser.session
+    assert session is not None
+    assert (session.raw, session.enhanced) == (raw, None)
+    assert f"open {NAMES[1]} and" in dock.status.text()
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1]", "\0"])
 def test_what_is_no_report_is_refused_in_one_sentence(
     content: str, dock: InspectDock, viewer: ViewerModel, qtbot: QtBot, tmp_path: Path

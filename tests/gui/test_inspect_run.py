@@ -1,6 +1,8 @@
 """Inspections that are really computed: in the dock, and right after enhancing."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.hallucination.facts import model_facts
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.gui.enhance import checking
 from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
+from napari_cyclegan3d.gui.enhance.task import Result, Task
 from napari_cyclegan3d.gui.inspect.dock import InspectDock
 from napari_cyclegan3d.gui.inspect.provenance import maker_of
 from napari_cyclegan3d.gui.layers import to_layer_data
@@ -216,6 +220,20 @@ def test_enhance_can_inspect_at_once_and_tells_the_count(
     assert text.endswith(("suspicious structures", "nothing was flagged"))
     assert enhance_dock.offer.isVisibleTo(enhance_dock)
     assert enhance_dock.target.state()["inspect"]
+
+
+def test_what_is_inspected_at_once_is_not_taken_for_the_file_of_its_source(
+    scans: list[Volume], model_1x: Path
+) -> None:
+    raw = replace(scans[0], metadata={"files": ("scan.tif",)})
+    task = Task(Path("scan.tif"), load_model(model_1x), CPU, inspect=True)
+    result = Result("enhanced", None, raw, Fraction(1), (0, 0, 0), scans[1].read())
+    list(checking.inspected(task, result, [raw]))
+    assert result.inspected is not None
+    inspection = result.inspected.inspection
+    assert (inspection.raw.name, inspection.raw.source) == ("scan", "scan.tif")
+    assert inspection.enhanced.name == "scan enhanced"
+    assert inspection.enhanced.source is None
 
 
 def test_a_result_that_cannot_be_inspected_is_there_all_the_same(

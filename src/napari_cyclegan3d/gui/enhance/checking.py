@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_cyclegan3d import io
@@ -16,6 +17,7 @@ from napari_cyclegan3d.gui.enhance.task import Result, Task
 from napari_cyclegan3d.gui.inspect.opening import open_inspect
 from napari_cyclegan3d.gui.inspect.words import suspicious, tally
 from napari_cyclegan3d.gui.worker import failure_of
+from napari_cyclegan3d.io.origins import without_origin
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -38,11 +40,7 @@ def inspected(
         return
     raw = volumes[0]
     try:
-        made = (
-            io.read(result.paths[0])
-            if result.data is None
-            else raw.resampled(result.data, result.scale)
-        )
+        made = _made(result, raw)
         config = InspectConfig(mode="quick", enhance=task.config)
         with closing(inspect(raw, made, config=config)) as events:  # type: ignore[type-var]
             for event in events:
@@ -52,6 +50,14 @@ def inspected(
                     yield event
     except Exception as error:  # noqa: BLE001 - the result must not go with it
         result.remark = f"not inspected: {failure_of(error).message}"
+
+
+def _made(result: Result, raw: Volume) -> Volume:
+    """The result as a volume, which has not come from the file of its source."""
+    if result.data is None:
+        return io.read(result.paths[0])
+    made = without_origin(raw.resampled(result.data, result.scale))
+    return replace(made, name=f"{raw.name} enhanced")
 
 
 def found(result: Result) -> str:

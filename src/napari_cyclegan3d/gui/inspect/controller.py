@@ -191,6 +191,8 @@ class InspectController:
             role: layer_of(one, layers, choice.layer(role))
             for role, one in facts.items()
         }
+        if found["enhanced"] is found["raw"]:  # it is what the empty choice offers
+            found["enhanced"] = None
         truth = layer_of(inspection.truth, layers, choice.layer("truth"))
         self._open(Session(loaded.inspected, **found, truth=truth, report=loaded.path))
         self._told = f"Opened {loaded.path}."
