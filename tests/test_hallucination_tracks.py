@@ -90,3 +90,60 @@ def test_areas_and_recalls_are_those_of_hand_made_lists() -> None:
     assert recall(volumes, 0.5) == pytest.approx(1 / 3)
     assert recall(volumes, 1.0) == pytest.approx(1)
     assert realised(volumes, 1.0) == pytest.approx(1)
+
+
+def test_a_share_has_its_exact_interval() -> None:
+    from hallucination_tracks.figures import rate
+
+    assert rate([True] * 12)["low"] == pytest.approx(0.735, abs=1e-3)
+    assert rate([False] * 36)["high"] == pytest.approx(0.097, abs=1e-3)
+    half = rate([True, False])
+    assert half["low"] < half["value"] == 0.5 < half["high"]
+
+
+def test_the_alarm_fires_where_the_scan_is_hidden_and_only_there() -> None:
+    from hallucination_tracks.planted import planted
+    from hallucination_tracks.stego import gap, hidden
+    from hallucination_tracks.tools import fitted
+    from napari_cyclegan3d.engine.hallucination.cycle import ALARM
+
+    case = planted(0, 0.3)
+    tools = fitted(case.raw, case.enhanced)
+    honest = tools.operator.apply
+    coded, decode = hidden(case.raw, case.enhanced, honest)
+
+    assert np.std(coded - case.enhanced) < 0.05 * np.std(case.enhanced)
+    assert gap(case.raw, coded, decode(0.5), tools)[0] > ALARM
+    assert gap(case.raw, case.enhanced, honest, tools)[0] < ALARM
+    # nothing is read from a result that nothing was written into
+    assert gap(case.raw, coded, honest, tools)[0] < ALARM
+
+
+def test_a_network_can_be_trained_on_domains_that_do_not_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hallucination_tracks import trained
+    from napari_cyclegan3d.engine.checkpoint import load_model
+
+    monkeypatch.setattr(trained, "VOLUMES", 1)
+    path = tmp_path / "crowded.safetensors"
+    assert trained.train_and_save("crowded", path, steps=3) > 0
+    model = load_model(path)
+
+    assert model.header.provenance.steps == 3
+    _, raw, _ = trained.scans(0)
+    result = trained.generator(model)(raw[:32, :32, :32])
+    assert result.shape == (32, 32, 32)
+    assert np.isfinite(result).all()
+
+
+def test_domains_hold_the_shares_of_structures_that_they_are_said_to() -> None:
+    from hallucination_tracks.trained import BIASES, domain_b, scans
+
+    mine = np.mean([np.mean(scans(seed)[0] > 0.5) for seed in range(3)])
+    shares = {
+        name: np.mean([np.mean(domain_b(seed, bias) > 0.5) for seed in range(3)])
+        for name, bias in BIASES.items()
+    }
+    assert shares["crowded"] > 1.5 * mine
+    assert shares["sparse"] < 0.6 * mine

@@ -141,6 +141,23 @@ def test_what_is_contradicted_is_ranked_above_what_cannot_be_told() -> None:
     assert found.odds[0] > found.odds[1] > np.quantile(found.odds[2:], 0.95)
 
 
+def test_what_noise_can_make_is_ranked_above_clear_objects_that_half_come_back() -> (
+    None
+):
+    objects, fake = population(2000, 200)
+    # the raw volume's noise is in both parts of a split: an invention comes back, too
+    objects.energy[fake] = objects.score[fake] = 2.5**2
+    objects.energy_again[fake] = objects.score_again[fake] = 2.5**2 / 2
+    weak = np.arange(200, 400)
+    objects.energy[weak] = objects.score[weak] = 7**2
+    objects.energy_again[weak] = 7**2 / 2
+    objects.score_again[weak] = 0.5 * objects.energy_again[weak]
+
+    found = judge(objects, np.zeros(len(objects)), Tested(THRESHOLD, 20_000))
+
+    assert found.odds[fake].min() > found.odds[weak].max()
+
+
 @pytest.mark.parametrize("deviation", [0.0, 0.15])
 def test_p_of_real_objects_is_uniform_however_networks_exaggerate(
     deviation: float,

@@ -79,14 +79,16 @@ def test_the_one_word_that_names_a_domain_does_not_count() -> None:
     ],
 )
 def test_volumes_of_other_things_are_never_paired(a: list[str], b: list[str]) -> None:
-    with pytest.raises(InputError, match="has the same name"):
+    with pytest.raises(InputError, match=r"has the same name|B has no volume of"):
         matched(volumes(*a), volumes(*b))
 
 
 def test_volumes_without_a_partner_are_all_named_on_either_side() -> None:
     a = volumes("sub-01_T1w", "sub-04_T1w", "sub-05_T1w")
     b = volumes("sub-01_T2w", "sub-06_T2w")
-    with pytest.raises(InputError, match=r"^sub-04_T1w, sub-05_T1w of A: .*leave out"):
+    with pytest.raises(
+        InputError, match=r"^sub-04_T1w, sub-05_T1w of A: .*leave them out"
+    ):
         matched(a, b)
     with pytest.raises(InputError, match=r"^sub-06_T2w of B: "):
         matched(a[:1], b)
@@ -102,10 +104,55 @@ def test_a_long_list_of_names_is_cut_short() -> None:
 def test_volumes_that_names_cannot_tell_apart_are_refused_by_both_names() -> None:
     a = volumes("sub-01_T1w", "sub-01_acq-high_T1w", "sub-02_T1w")
     b = volumes("sub-01_T2w", "sub-02_T2w")
-    with pytest.raises(InputError, match=r"^sub-01_T1w, sub-01_acq-high_T1w of A: "):
+    with pytest.raises(InputError, match=r"^sub-01_T1w, sub-01_acq-high_T1w of A and "):
         matched(a, b)
-    with pytest.raises(InputError, match=r"^sub-01_T1w, sub-01_acq-high_T1w of B: "):
+    with pytest.raises(InputError, match=r" and sub-01_T1w, sub-01_acq-high_T1w of B:"):
         matched(b, a)
+    a, b = volumes("knee_7_T1", "knee_7_T1w", "x_T1"), volumes("knee_7_T2", "x_T2")
+    with pytest.raises(InputError, match=r"^knee_7_T1, knee_7_T1w of A: "):
+        matched(a, b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "pairs"),
+    [
+        # one of each: how they were taken does not count, nor their number
+        (["sub-01_run-1_T1w"], ["sub-01_acq-tse_run-2_T2w"], [(0, 0)]),
+        (["sub-01_ses-1_UNIT1"], ["sub-01_ses-1_desc-x_T2map.nii"], [(0, 0)]),
+        # several of each: by number
+        (
+            ["sub-01_run-2_T1w", "sub-02_T1w", "sub-01_run-1_T1w"],
+            ["sub-01_run-1_UNIT1", "sub-01_run-2_UNIT1", "sub-02_UNIT1"],
+            [(0, 1), (1, 2), (2, 0)],
+        ),
+        (
+            ["sub-1_bold.nii::1", "sub-1_bold.nii::0"],
+            ["sub-1_cbv.nii::0", "sub-1_cbv.nii::1"],
+            [(0, 1), (1, 0)],
+        ),
+    ],
+)
+def test_images_of_one_subject_and_session_are_pairs(
+    a: list[str], b: list[str], pairs: list[tuple[int, int]]
+) -> None:
+    assert matched(volumes(*a), volumes(*b)) == pairs
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (
+            ["sub-1_run-1_T1w", "sub-1_run-2_T1w"],
+            ["sub-1_run-1_T2w", "sub-1_run-3_T2w"],
+        ),
+        (["sub-1_bold.nii::0", "sub-1_bold.nii::1"], ["sub-1_cbv.nii"]),
+    ],
+)
+def test_images_of_a_session_that_cannot_be_told_apart_are_refused(
+    a: list[str], b: list[str]
+) -> None:
+    with pytest.raises(InputError, match=r"which of sub-1 are pairs cannot be told"):
+        matched(volumes(*a), volumes(*b))
 
 
 @pytest.mark.parametrize("scale", [1, 2])

@@ -31,6 +31,8 @@ from napari_cyclegan3d.engine.settings import Settings, parse
 from napari_cyclegan3d.gui.forms import MORE, SettingsForm
 from napari_cyclegan3d.gui.labels import LABELS, TITLES, label
 from napari_cyclegan3d.gui.parts import folded, scrolled
+from napari_cyclegan3d.gui.raw_dialog import ROWS
+from napari_cyclegan3d.prepare.steps import STEPS
 
 MODELS = [TrainConfig, EnhanceConfig]
 FAR = 2**31 - 1
@@ -447,7 +449,9 @@ def sections_of(model: type[Settings]) -> list[type[Settings]]:
 
 def test_every_setting_has_a_label_of_its_own_and_every_label_a_setting() -> None:
     used = set()
-    for model in (*sections_of(TrainConfig), *sections_of(InspectConfig)):
+    steps = [step.settings for step in STEPS.values()]
+    trained = (*sections_of(TrainConfig), *sections_of(InspectConfig))
+    for model in (*trained, *steps):
         labels = [label(model, name) for name in model.model_fields]
         assert len(set(labels)) == len(labels)
         for name, info in model.model_fields.items():
@@ -457,6 +461,8 @@ def test_every_setting_has_a_label_of_its_own_and_every_label_a_setting() -> Non
                 key = key if key in LABELS else name
                 assert key in LABELS or name in HIDDEN
                 used.add(key)
+    rows = [(f"RawLayout.{name}", name) for name in ROWS]
+    used |= {key if key in LABELS else name for key, name in rows}
     assert set(LABELS) <= used
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.io import hdf5
 
 Coordinates = Callable[..., NDArray[Any]]
 
@@ -245,3 +246,82 @@ def test_reading_a_slice_loads_about_a_slice(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert part[0, 5, 6] == 9
     assert peak < 4e6
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["t0/channel0", "entry1/data/data", "exported_data", "entry0000/reconstruction/x"],
+)
+def test_the_places_of_fiji_beamlines_and_ilastik_are_found(
+    key: str, tmp_path: Path, coordinates: Coordinates
+) -> None:
+    key = key.replace("/x", "/results/data")
+    others = {"exchange__data_white": coordinates((5, 6, 7)) * 0}
+    path = save(
+        tmp_path / "a.h5", **others, **{key.replace("/", "__"): coordinates((5, 6, 7))}
+    )
+    assert np.array_equal(io.read(path).read(), coordinates((5, 6, 7)))
+
+
+def test_a_second_channel_of_fiji_makes_it_a_choice(tmp_path: Path) -> None:
+    voxels = np.zeros((5, 6, 7), np.uint8)
+    path = save(tmp_path / "a.h5", t0__channel0=voxels, t0__channel1=voxels)
+    with pytest.raises(InputError, match=r"choose one, as in a\.h5::t0/channel0: "):
+        io.read(path)
+
+
+def test_the_step_of_the_axes_of_nexus_is_the_voxel_size(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.nxs", "w") as file:
+        group = file.create_group("entry/data")
+        group.attrs["NX_class"] = "NXdata"
+        group.attrs["signal"] = "data"
+        group.attrs["axes"] = ["rotation_axis", "y", "x"]
+        group["data"] = np.zeros((3, 4, 5), np.uint8)
+        group["rotation_axis"] = [10.0, 12.0, 14.0]
+        group["y"] = np.arange(4)[::-1] * 0.5
+        group["x"] = np.arange(5) * 250.0
+        for name, unit in (("rotation_axis", "um"), ("y", "µm"), ("x", "nm")):
+            group[name].attrs["units"] = unit
+    volume = io.read(tmp_path / "a.nxs")
+    assert volume.spacing == pytest.approx((2000, 500, 250))
+    assert volume.unit == "nanometer"
+    with h5py.File(tmp_path / "a.nxs", "a") as file:
+        file["entry/data/y"][:] = [0, 1, 5, 6]  # slices at uneven places have no step
+    assert io.read(tmp_path / "a.nxs").unit == "pixel"
+
+
+def test_the_datasets_are_listed_for_a_choice_with_what_is_known_of_them(
+    tmp_path: Path,
+) -> None:
+    path = save(
+        tmp_path / "a.h5",
+        raw=np.zeros((5, 6, 7), np.uint8),
+        exchange__data=np.zeros((3, 4, 5), np.float32),
+        angles=np.zeros(180),
+        note="text",
+        movie=np.zeros((2, 3, 4, 5), np.int16),
+    )
+    with h5py.File(path, "a") as file:
+        file["raw"].attrs["element_size_um"] = (2, 0.5, 0.25)
+        file["elsewhere"] = h5py.ExternalLink("b.h5", "/data")
+    first, movie, raw = hdf5.datasets(path)
+    # the usual place comes first
+    assert (first.path, first.shape, first.dtype) == (
+        "exchange/data",
+        (3, 4, 5),
+        "float32",
+    )
+    assert (first.spacing, first.unit) == ((1, 1, 1), "pixel")
+    assert (raw.path, raw.spacing, raw.unit) == ("raw", (2, 0.5, 0.25), "micrometer")
+    assert (movie.path, movie.frames) == ("movie", 2)
+    for info in (first, raw):
+        assert io.read(path, info.path).shape == info.shape
+
+
+def test_the_list_of_datasets_is_bounded(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number in range(300):
+            file.create_dataset(f"g/{number}", (5, 6, 7), "u1")
+    assert len(hdf5.datasets(tmp_path / "a.h5")) == 200
+    with pytest.raises(InputError, match=r"several datasets; .*, …"):
+        io.read(tmp_path / "a.h5")

@@ -89,7 +89,7 @@ def test_a_scaled_image_is_float32_and_an_unscaled_one_keeps_its_type(
 def test_a_real_series_is_refused_with_its_number_of_frames(
     name: str, real_data: RealData
 ) -> None:
-    with pytest.raises(InputError, match="4D image of 2 frames; save one of them"):
+    with pytest.raises(InputError, match="4D image of 2 frames; name one of them"):
         io.read(real_data(f"odd_nifti/{name}"))
 
 

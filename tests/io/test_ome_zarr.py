@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -433,3 +434,197 @@ def test_a_volume_goes_to_another_process(tmp_path: Path) -> None:
     io.write(Volume(compute(EVERYTHING)), tmp_path / "a.zarr")
     volume = pickle.loads(pickle.dumps(io.read(tmp_path / "a.zarr")))
     assert np.array_equal(volume.read(), compute(EVERYTHING))
+
+
+def levels_of(path: Path) -> list[tuple[Any, NDArray[Any], NDArray[Any]]]:
+    """Voxels, scale and translation of each level, as any program reads them."""
+    group = zarr.open_group(path, mode="r")
+    attributes: Any = dict(group.attrs)
+    (image,) = attributes.get("ome", attributes)["multiscales"]
+    found = []
+    for level in image["datasets"]:
+        scaled, shifted = level["coordinateTransformations"]
+        place = np.array(scaled["scale"]), np.array(shifted["translation"])
+        found.append((group[level["path"]], *place))
+    return found
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_every_voxel_of_every_level_lies_where_its_voxels_have_their_mean(
+    version: str, tmp_path: Path
+) -> None:
+    spacing, origin = np.array([3.0, 0.5, 0.25]), np.array([-7.0, 40.0, 1 / 3])
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = origin
+    index = np.indices((20, 300, 273)).reshape(3, -1).T
+    # each voxel holds its own world position
+    world = (index * spacing + origin) @ [1.0, 10.0, 100.0]
+    voxels = world.reshape(20, 300, 273)
+    metadata = {"ome_zarr_version": version}
+    path = tmp_path / "a.zarr"
+    io.write(Volume(voxels, affine, "micrometer", metadata=metadata), path)
+    levels = levels_of(path)
+    shapes = [array.shape for array, _, _ in levels]
+    # 20 planes are too few to be halved
+    assert shapes == [(20, 300, 273), (20, 150, 137), (20, 75, 69)]
+    for array, scaled, shifted in levels:
+        index = np.indices(array.shape).reshape(3, -1).T
+        world = (index * scaled + shifted) @ [1.0, 10.0, 100.0]
+        whole = np.ones(array.shape, bool)
+        # beyond the last whole pair there is but a part
+        whole[:, :, -1] = array.shape[2] == 273
+        got = np.asarray(array[:])[whole]
+        assert np.allclose(got, world.reshape(array.shape)[whole], atol=1e-9)
+    assert np.array_equal(io.read(path).read(), voxels)
+    assert np.allclose(io.read(path).affine, affine)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint64", "float16"])
+def test_a_level_is_the_rounded_mean_of_eight_voxels(
+    dtype: str, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    top = 2 if dtype == "bool" else 200
+    voxels = random.integers(0, top, (40, 136, 32)).astype(dtype)
+    io.write(Volume(voxels), tmp_path / "a.zarr")
+    (_, level) = (
+        np.asarray(array[:]) for array, _, _ in levels_of(tmp_path / "a.zarr")
+    )
+    eight = voxels.astype(float).reshape(20, 2, 68, 2, 16, 2).mean((1, 3, 5))
+    assert level.dtype == dtype
+    assert np.abs(level.astype(float) - eight).max() <= {
+        "bool": 0.5,
+        "uint64": 2,
+        "float16": 0.1,
+    }.get(dtype, 0.5)
+
+
+def test_the_largest_numbers_of_64_bits_stay_in_the_pyramid(tmp_path: Path) -> None:
+    top = np.iinfo(np.uint64).max
+    io.write(Volume(np.full((32, 130, 32), top, np.uint64)), tmp_path / "a.zarr")
+    (_, level) = (array[:] for array, _, _ in levels_of(tmp_path / "a.zarr"))
+    assert (level == top).all()
+
+
+def test_a_pyramid_that_was_interrupted_is_finished_by_the_same_job(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.zarr"
+    volume = Volume(Planned((40, 150, 140), np.dtype(np.uint8)))
+    noise = np.random.default_rng(0).integers(0, 255, (40, 150, 140), np.uint8)
+
+    with ome_zarr.create(volume, path, None, JOB) as sink:
+        for region in sink.parts():
+            sink[region] = noise[region]
+    expected = [np.asarray(array[:]) for array, _, _ in levels_of(path)]
+    # as a process leaves it that was killed while it made the pyramid
+    content = json.loads((path / "zarr.json").read_text())
+    content["attributes"]["napari_cyclegan3d"]["state"] = "unfinished"
+    (path / "zarr.json").write_text(json.dumps(content))
+    lost = path / "1" / "c" / "0" / "0" / "0"
+    lost.unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        io.read(path)
+    with ome_zarr.create(volume, path, None, JOB) as sink:
+        assert sink.progress() == (8, 8)
+    assert lost.is_file()
+    for (array, _, _), before in zip(levels_of(path), expected, strict=True):
+        assert np.array_equal(array[:], before)
+    assert np.array_equal(io.read(path).read(), noise)
+
+
+def test_a_large_image_is_written_in_shards_that_are_done_or_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.zarr"
+    shape = (70, 150, 140)
+    volume = Volume(Planned(shape, np.dtype(np.float32)), OBLIQUE, "micrometer")
+    noise = np.random.default_rng(0).random(shape, np.float32)
+
+    def write(most: int) -> list[Region]:
+        written = []
+        with ome_zarr.create(volume, path, None, JOB, sharded_from=0) as sink:
+            assert sink.chunks == (64, 128, 128)
+            for region in sink.parts():
+                if sink.is_done(region):
+                    continue
+                if len(written) == most:
+                    raise StoppedError
+                sink[region] = noise[region]
+                written.append(region)
+        return written
+
+    with pytest.raises(StoppedError):
+        write(1)
+    first = ome_zarr.reopen(path).progress()
+    assert 0 < first[0] < first[1]
+    write(99)
+    assert np.array_equal(io.read(path).read(), noise)
+    array = levels_of(path)[0][0]
+    assert (array.chunks, array.shards) == ((64, 64, 64), (64, 128, 128))
+    assert len([one for one in (path / "0" / "c").rglob("*") if one.is_file()]) == 8
+    assert np.array_equal(pickle.loads(pickle.dumps(io.read(path))).read(), noise)
+
+
+def test_only_images_beyond_four_gigabytes_are_sharded(tmp_path: Path) -> None:
+    sizes = {(1024, 1024, 1024): (32, 128, 128), (1024, 1024, 1025): (64, 128, 128)}
+    for shape, files in sizes.items():
+        begun = Volume(Planned(shape, np.dtype(np.float32)))
+        path = tmp_path / f"{shape[2]}.zarr"
+        with pytest.raises(StoppedError), ome_zarr.create(begun, path, None, JOB):
+            raise StoppedError
+        assert ome_zarr.reopen(path).chunks == files
+
+
+def test_version_0_4_is_written_for_older_programs_and_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.zarr"
+    volume = planned()
+    older = Volume(
+        volume.array, OBLIQUE, "micrometer", metadata={"ome_zarr_version": "0.4"}
+    )
+
+    def write(most: int) -> None:
+        with ome_zarr.create(older, path, CHUNKS, JOB) as sink:
+            todo = [region for region in regions() if not sink.is_done(region)]
+            for region in todo[:most]:
+                sink[region] = compute(region)
+            if len(todo) > most:
+                raise StoppedError
+
+    with pytest.raises(StoppedError):
+        write(4)
+    with (
+        pytest.raises(InputError, match="unfinished result of another job"),
+        ome_zarr.create(volume, path, CHUNKS, JOB),
+    ):
+        pass
+    write(99)
+    attributes = json.loads((path / ".zattrs").read_text())
+    assert attributes["multiscales"][0]["version"] == "0.4"
+    array = json.loads((path / "0" / ".zarray").read_text())
+    assert (array["zarr_format"], array["dimension_separator"]) == (2, "/")
+    again = io.read(path)
+    assert np.array_equal(again.read(), compute(EVERYTHING))
+    assert np.array_equal(again.affine, OBLIQUE)
+    # what was 0.4 goes back as 0.4
+    io.write(again, tmp_path / "b.zarr")
+    assert (tmp_path / "b.zarr" / ".zattrs").is_file()
+
+
+def test_making_a_pyramid_needs_little_memory(tmp_path: Path) -> None:
+    shape = (256, 512, 512)
+    path = tmp_path / "a.zarr"
+    volume = Volume(Planned(shape, np.dtype(np.float32)))
+    tracemalloc.start()
+    try:
+        with ome_zarr.create(volume, path, sharded_from=0) as sink:
+            for region in sink.parts():
+                sink[region] = np.float32(1)
+            tracemalloc.reset_peak()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(levels_of(path)) == 3
+    assert peak < 4 * 256 * 512 * 512 / 4

@@ -21,6 +21,8 @@ Coordinates = Callable[..., NDArray[Any]]
 Limited = Callable[[int], AbstractContextManager[None]]
 
 SHAPE = (40, 130, 140)
+# other names of a format are not worth the time; NIfTI's second one is a second way
+WRITTEN = [row.suffixes[0] for row in io.FORMATS if row.create] + [".nii.gz"]
 
 
 def planned(shape: tuple[int, int, int] = SHAPE, dtype: str = "float32") -> Volume:
@@ -37,7 +39,7 @@ def tiles(shape: tuple[int, ...], side: tuple[int, ...]) -> Iterator[Region]:
     yield from product(z, y, x)
 
 
-@pytest.fixture(params=io.WRITABLE_SUFFIXES)
+@pytest.fixture(params=WRITTEN)
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / f"volume{request.param}"
 
@@ -46,8 +48,9 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_regions_come_in_any_order_and_can_be_read_back_before_the_end(
     path: Path, dtype: str, coordinates: Coordinates
 ) -> None:
-    if path.suffix in (".nii", ".gz") and dtype == "bool":
-        pytest.skip("NIfTI has no truth values")
+    row = io.format_of(path)
+    if row is None or dtype not in row.dtypes:
+        pytest.skip(f"the format has no {dtype}")
     voxels = coordinates(SHAPE, dtype)
     regions = list(tiles(SHAPE, (32, 128, 128)))
     np.random.default_rng(0).shuffle(regions)

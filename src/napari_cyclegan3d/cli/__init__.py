@@ -13,8 +13,10 @@ from napari_cyclegan3d.cli import (
     demo,
     enhance,
     evaluate,
+    export,
     import_weights,
     inspection,
+    prepare,
     presets,
     search,
     train,
@@ -24,11 +26,13 @@ from napari_cyclegan3d.console import STOPPED
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
 
 COMMANDS = {
+    "prepare": prepare,
     "train": train,
     "enhance": enhance,
     "inspect": inspection,
     "evaluate": evaluate,
     "search": search,
+    "export": export,
     "presets": presets,
     "import-weights": import_weights,
     "demo": demo,

@@ -1,45 +1,21 @@
-"""The `enhance` command: one volume, translated by tiles, straight to disk."""
+"""The `enhance` command: a volume or a series, by tiles, straight to disk."""
 
 import argparse
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_cyclegan3d import io
+from napari_cyclegan3d.cli.enhancing import translate
 from napari_cyclegan3d.cli.options import (
     VOLUME,
     add_settings,
-    open_volume,
+    open_frames,
     settings_from,
 )
-from napari_cyclegan3d.cli.results import (
-    begun,
-    can_go_on,
-    check_apart,
-    check_output,
-    job_of,
-    replaces,
-    unfinished,
-)
-from napari_cyclegan3d.console import DONE, STOPPED, show_enhancement
+from napari_cyclegan3d.cli.results import check_apart, check_output
+from napari_cyclegan3d.console import STOPPED
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.events import EnhanceDone, EnhanceEvent
-from napari_cyclegan3d.engine.volume import Planned, Volume
-from napari_cyclegan3d.io.ome_chunks import StoreSink
-from napari_cyclegan3d.io.ome_zarr import is_named_store, reopen
-from napari_cyclegan3d.io.results import sink_for
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-    from napari_cyclegan3d.engine.checkpoint import Model
+from napari_cyclegan3d.io.ome_zarr import is_named_store
 
 HELP = "translate a volume by tiles"
 MOST_WORKERS = 256
@@ -49,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.usage = "%(prog)s VOLUME --model FILE -o FILE [settings]"
     parser.description = (
-        "Translate a volume of any size with a trained model, straight to disk. "
+        "Translate a volume of any size with a trained model, straight to disk; of a "
+        "4D file all frames. "
         "What goes to an OME-Zarr (a folder NAME.zarr) can be interrupted: the same "
         "command goes on. --memory stands for the whole program."
     )
@@ -73,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite",
         action="store_true",
         help="replace the output if it exists (what this command has begun goes on)",
+    )
+    parser.add_argument(
+        "--zarr-version",
+        choices=("0.4", "0.5"),
+        help="version of an OME-Zarr output [that of the input if it is one, else 0.5]",
     )
     several = parser.add_mutually_exclusive_group()
     several.add_argument(
@@ -103,21 +85,23 @@ def run(options: argparse.Namespace) -> int:
     for output in outputs:
         check_output(output, overwrite=options.overwrite)
     _check_workers(options, asked)
+    _check_version(options)
     tune_allocator()
     model = load_model(options.model)
-    volume = open_volume(options.volume)
+    frames = open_frames(options.volume)
     for output in outputs:
-        check_apart(output, volume)
+        check_apart(output, frames[0])
     if options.cycle is None:
-        return _run(options, asked, model, volume)
+        return translate(options, asked, model, frames)
     if options.cycle.resolve() == options.output.resolve():
         raise InputError(
             f"--cycle {options.cycle}: is the output, too; choose another name"
         )
     back = way_back(model, asked)
-    if _run(options, asked, model, volume) == STOPPED:
+    if translate(options, asked, model, frames) == STOPPED:
         return STOPPED
-    return _run(_there(options, back), back, model, open_volume(str(options.output)))
+    there = open_frames(str(options.output))
+    return translate(_there(options, back), back, model, there)
 
 
 def _there(options: argparse.Namespace, back: EnhanceConfig) -> argparse.Namespace:
@@ -127,22 +111,6 @@ def _there(options: argparse.Namespace, back: EnhanceConfig) -> argparse.Namespa
         **vars(options)
         | {"volume": str(options.output), "output": options.cycle, "again": again}
     )
-
-
-def _run(
-    options: argparse.Namespace, asked: EnhanceConfig, model: "Model", volume: Volume
-) -> int:
-    """One translation, from what is open to the output."""
-    with _cluster(options, asked) as client:
-        config = _settled(options, asked, model, client)
-        job, config = _job(options, asked, config, volume)
-        done = _enhanced(options, config, model, volume, job, client)
-    if done is None:
-        return STOPPED
-    print(f"{options.output}: {done.volume.shape} voxels of {_spacing(done.volume)}")
-    if done.seams is not None:
-        print(f"steps at tile borders are {done.seams:.2f} times those elsewhere")
-    return DONE
 
 
 def _count(text: str) -> int:
@@ -169,127 +137,9 @@ def _check_workers(options: argparse.Namespace, config: EnhanceConfig) -> None:
         )
 
 
-def _cluster(
-    options: argparse.Namespace, config: EnhanceConfig
-) -> "AbstractContextManager[Client | None]":
-    from napari_cyclegan3d.engine.clients import local_cluster, running_cluster
-
-    if options.workers:
-        return local_cluster(options.workers, gpus=config.device != "cpu")
-    if options.cluster:
-        return running_cluster(options.cluster)
-    return nullcontext()
-
-
-def _settled(
-    options: argparse.Namespace,
-    config: EnhanceConfig,
-    model: "Model",
-    client: "Client | None",
-) -> EnhanceConfig:
-    """Number format and memory for the work; what was begun keeps its format."""
-    from napari_cyclegan3d.engine.settling import settled
-
-    before = unfinished(options.output) or {}
-    precision = before.get("precision")
-    if config.precision == "auto" and precision in ("fp32", "bf16"):
-        config = config.model_copy(update={"precision": precision})
-    if client is None:
-        return settled(model, config)
-    from napari_cyclegan3d.engine.cluster import settled_on
-
-    return settled_on(client, options.model.resolve(), config, options.workers or 1)
-
-
-def _job(
-    options: argparse.Namespace,
-    asked: EnhanceConfig,
-    config: EnhanceConfig,
-    volume: Volume,
-) -> tuple[Mapping[str, Any] | None, EnhanceConfig]:
-    """What can be gone on with after an interruption, if that can be; and how.
-
-    Memory decides on tiles, and they on the last bit of the voxels. So the same command
-    takes the memory that remained for the work when it was given first.
-    """
-    if not can_go_on(options.output, config):
-        return None, config
-    job = job_of(options.model, _source(options), volume, config)
-    given = [asked.memory, options.workers]
-    noted = begun(options.output, job)
-    if noted is None:
-        return {**job, "given": given, "memory": config.memory}, config
-    if noted.get("given") == given:
-        config = config.model_copy(update={"memory": noted["memory"]})
-    return noted, config
-
-
-def _enhanced(
-    options: argparse.Namespace,
-    config: EnhanceConfig,
-    model: "Model",
-    volume: Volume,
-    job: Mapping[str, Any] | None,
-    client: "Client | None",
-) -> EnhanceDone | None:
-    """The work itself; None if it was stopped."""
-    from napari_cyclegan3d.engine.inference import enhance, enhanced_shape
-    from napari_cyclegan3d.engine.translation import Translation
-
-    output = options.output
-    remove = options.overwrite and replaces(output, job)
-    if job is not None and (remove or not output.exists()):
-        # what is refused is to be so before anything appears or goes
-        Translation(volume, model, config.model_copy(update={"device": "cpu"}))
-    planned = volume.resampled(
-        Planned(enhanced_shape(volume, model, config), np.dtype(np.float32)),
-        model.scale(config.direction),
-    )
-    try:
-        with sink_for(output, planned, job, remove=remove) as sink:
-            if isinstance(sink, StoreSink) and sink.progress()[0]:
-                done, count = sink.progress()
-                print(f"{output}: goes on; {done} of {count} chunks are there")
-            if client is None:
-                events = enhance(volume, model, config, sink)
-            else:
-                events = _on_cluster(options, config, client)
-            result = show_enhancement(events)
-            if result is None:
-                raise _StoppedError
-    except _StoppedError:
-        kept = "nothing was written"
-        if job is not None:
-            kept = f"{output} is not finished: {options.again} goes on"
-        print(f"stopped; {kept}", file=sys.stderr)
-        return None
-    return result
-
-
-def _on_cluster(
-    options: argparse.Namespace, config: EnhanceConfig, client: "Client"
-) -> Iterator[EnhanceEvent]:
-    from napari_cyclegan3d.engine.cluster import enhance_on_cluster
-    from napari_cyclegan3d.engine.cluster_worker import Job
-
-    job = Job(
-        partial(open_volume, _source(options)),
-        partial(reopen, options.output.resolve()),
-        options.model.resolve(),
-        config,
-    )
-    return enhance_on_cluster(job, client)
-
-
-def _source(options: argparse.Namespace) -> str:
-    """The volume by a path that means the same everywhere; regions stay as they are."""
-    named: str = options.volume
-    return os.path.abspath(named)  # noqa: PTH100
-
-
-class _StoppedError(Exception):
-    """Ends the writing, so that nothing half done is taken for a result."""
-
-
-def _spacing(volume: Volume) -> str:
-    return " × ".join(f"{side:g}" for side in volume.spacing) + f" {volume.unit}"
+def _check_version(options: argparse.Namespace) -> None:
+    if options.zarr_version and not is_named_store(options.output):
+        raise InputError(
+            f"--zarr-version {options.zarr_version}: {options.output} is no OME-Zarr; "
+            "give a name that ends in .zarr"
+        )

@@ -18,13 +18,14 @@ from napari_cyclegan3d.engine.settings import (
     merged,
     parse,
 )
-from napari_cyclegan3d.io.domains import open_volume
+from napari_cyclegan3d.io.domains import open_frames, open_volume
 
 __all__ = [
     "DOMAIN",
     "VOLUME",
     "WRONG_USE",
     "add_settings",
+    "open_frames",
     "open_volume",
     "say_error",
     "settings_from",
@@ -33,8 +34,13 @@ __all__ = [
 SettingsT = TypeVar("SettingsT", bound=Settings)
 WRONG_USE = 2
 LIMITS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
-VOLUME = "a file or a folder of slices; a part: VOLUME[z0:z1,y0:y1,x0:x1]"
-DOMAIN = f"{VOLUME}; or a folder of volumes, a pattern, a dataset .json"
+VOLUME = (
+    "a file or a folder of slices; a part: VOLUME[z0:z1,y0:y1,x0:x1]; a frame of a "
+    "series: VOLUME::3"
+)
+DOMAIN = (
+    f"{VOLUME}; or a folder of volumes, a pattern, bids:DIR?suffix=T1w, a dataset .json"
+)
 
 
 def say_error(message: str, code: int) -> int:

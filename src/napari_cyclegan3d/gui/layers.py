@@ -5,6 +5,7 @@ shown on the nearest upright grid. The true affine waits in the layer's metadata
 comes back when the layer becomes a volume again.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.engine.volume import ArraySource, Region, Volume
+from napari_cyclegan3d.io.frames import series_of
 from napari_cyclegan3d.io.origins import without_origin
 
 if TYPE_CHECKING:
@@ -46,6 +48,46 @@ def to_layer_data(volume: Volume, *, lazy: bool = False) -> LayerData:
         "metadata": _remembered(volume, Affine(**place).affine_matrix),
     }
     return for_display(volume, lazy=lazy), kwargs, "image"
+
+
+def series_layer_data(frames: Sequence[Volume]) -> LayerData:
+    """Frames as one layer (t, z, y, x); frame by frame is read as it is shown.
+
+    Args:
+        frames: As `read_series` gives them, of one shape and place.
+    """
+    import dask.array
+
+    data, kwargs, kind = to_layer_data(frames[0], lazy=True)
+    series = series_of(frames)
+    shown = [for_display(frame, lazy=True) for frame in frames]
+    data = dask.array.stack([dask.array.asarray(one) for one in shown])
+    name = frames[0].name.rpartition("::")[0] or frames[0].name
+    kwargs |= {
+        "name": stem(name),
+        "scale": (series.step, *kwargs["scale"]),
+        "translate": (0.0, *kwargs["translate"]),
+        "units": (series.unit, *kwargs["units"]),
+        "axis_labels": ("t", *kwargs["axis_labels"]),
+    }
+    return data, kwargs, kind
+
+
+def pyramid_layer_data(volume: Volume, levels: Sequence[ArraySource]) -> LayerData:
+    """A large volume with smaller copies of it, so that it moves smoothly.
+
+    Args:
+        volume: The volume.
+        levels: Its voxels, and its copies, the largest first.
+    """
+    _, kwargs, kind = to_layer_data(volume, lazy=True)
+    data = [_lazy(one) for one in levels]
+    return data, {**kwargs, "multiscale": True}, kind
+
+
+def is_large(volume: Volume) -> bool:
+    """Whether it stays on disk while it is shown."""
+    return math.prod(volume.shape) * volume.dtype.itemsize > EAGER_BYTES
 
 
 def is_series(layer: "Image") -> bool:
@@ -80,18 +122,7 @@ def to_volume(layer: "Image", frame: int | None = None) -> Volume:
             f"{layer.name}: shape {tuple(data.shape)} has {data.ndim} axes; use a 3D "
             "layer (z, y, x)"
         )
-    known = _known_volume(layer)
-    if known is not None:
-        return Volume(
-            data,
-            known.affine,
-            known.unit,
-            known.axis_labels,
-            layer.name,
-            known.metadata,
-        )
-    z, y, x = layer.axis_labels
-    return Volume(data, _transform(layer), _unit(layer), (z, y, x), layer.name)
+    return _placed(layer, data, layer.name)
 
 
 def result_layer_data(
@@ -131,7 +162,7 @@ def result_layer_data(
         "metadata": {SOURCE_KEY: layer.name},
     }
     if _known_volume(layer) is not None:
-        shown = layer.affine.affine_matrix @ Affine(**place).affine_matrix
+        shown = _of_space(layer.affine.affine_matrix @ Affine(**place).affine_matrix)
         kwargs["metadata"] |= _remembered(without_origin(result), shown)
     return for_display(result) if data is None else data, kwargs, "image"
 
@@ -149,14 +180,19 @@ def _frame(layer: "Image", data: Any, frame: int) -> Volume:
             f"{layer.name}: has frames 0 to {len(data) - 1}, and no frame {frame}; "
             "correct the range"
         )
-    z, y, x = layer.axis_labels[1:]
-    return Volume(
-        _Frame(data, frame),
-        _transform(layer)[1:, 1:],
-        _unit(layer),
-        (z, y, x),
-        f"{layer.name} frame {frame}",
-    )
+    volume = _placed(layer, _Frame(data, frame), f"{layer.name} frame {frame}")
+    if "frame" not in volume.metadata:
+        return volume
+    return replace(volume, metadata={**volume.metadata, "frame": frame})
+
+
+def _placed(layer: "Image", data: ArraySource, name: str) -> Volume:
+    """Voxels where the layer has them, with what is known of the layer's volume."""
+    known = _known_volume(layer)
+    if known is None:
+        z, y, x = layer.axis_labels[-3:]
+        return Volume(data, _transform(layer), _unit(layer), (z, y, x), name)
+    return replace(known, array=data, name=name)
 
 
 @dataclass(frozen=True)
@@ -217,8 +253,12 @@ def _known_volume(layer: "Image") -> Volume | None:
 
 def _transform(layer: "Image") -> NDArray[np.float64]:
     """The 4×4 matrix from voxel index to world of a layer as it is shown."""
-    matrix = layer.affine.affine_matrix @ _own_transform(layer).affine_matrix
-    return np.asarray(matrix, dtype=np.float64)
+    return _of_space(layer.affine.affine_matrix @ _own_transform(layer).affine_matrix)
+
+
+def _of_space(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part of a layer's matrix that is about its last three axes."""
+    return np.asarray(matrix[-4:, -4:], dtype=np.float64)
 
 
 def _remembered(volume: Volume, shown: NDArray[np.float64]) -> dict[str, Any]:
@@ -249,19 +289,23 @@ def for_display(volume: Volume, *, lazy: bool = False) -> Any:
     """
     if isinstance(volume.array, np.ndarray):
         return volume.array
-    size = np.prod(volume.shape) * volume.dtype.itemsize
-    if size <= EAGER_BYTES and not lazy:
+    if not is_large(volume) and not lazy:
         return volume.read()
+    return _lazy(volume.array)
+
+
+def _lazy(voxels: ArraySource) -> Any:
+    """Slices that are read when they are shown."""
     import dask.array
 
     def read_slice(block_info: Any) -> NDArray[Any]:
         z, y, x = (slice(*ends) for ends in block_info[None]["array-location"])
-        return volume.read((z, y, x))
+        return np.asarray(voxels[z, y, x])
 
-    depth, height, width = volume.shape
+    depth, height, width = voxels.shape
     return dask.array.map_blocks(
         read_slice,
         chunks=((1,) * depth, (height,), (width,)),
-        dtype=volume.dtype,
-        meta=np.empty((0, 0, 0), volume.dtype),
+        dtype=voxels.dtype,
+        meta=np.empty((0, 0, 0), voxels.dtype),
     )

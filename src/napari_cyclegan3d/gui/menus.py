@@ -13,6 +13,7 @@ from napari_cyclegan3d.gui.layers import source_name
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
+    from napari_cyclegan3d.gui.prepare.dock import PrepareDock
 
 PLUGIN = "napari-cyclegan3d"
 # what was visible in a viewer before two layers were shown beside each other
@@ -29,6 +30,14 @@ def open_enhance(viewer: Viewer) -> "EnhanceDock":
     # beside each other, two docks are too low for a small screen
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Enhance", tabify=True)
     return cast("EnhanceDock", dock)
+
+
+def prepare_layer(viewer: Viewer) -> None:
+    """Open the Prepare dock with the selected layer chosen."""
+    chosen = [one for one in viewer.layers if one in viewer.layers.selection]
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare", tabify=True)
+    for layer in chosen[-1:]:
+        cast("PrepareDock", dock).choose(layer)
 
 
 def inspect_layer(viewer: Viewer) -> None:

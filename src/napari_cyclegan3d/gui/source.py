@@ -18,6 +18,7 @@ from napari_cyclegan3d.gui.layers import to_volume
 from napari_cyclegan3d.gui.thumbnails import sampled_planes
 from napari_cyclegan3d.io.dataset_json import Part
 from napari_cyclegan3d.io.domains import (
+    absolute,
     open_domain,
     overlaps,
     split_region,
@@ -31,7 +32,7 @@ DOMAINS = ("a", "b", "validate_a", "validate_b")
 
 @dataclass(frozen=True)
 class Source:
-    """A layer, or a file, folder, pattern, `FILE.h5::dataset` or list; or a part of it.
+    """A layer, or a file, folder, pattern, `bids:` text or list; or a part of it.
 
     Attributes:
         item: A layer, or a text as `open_domain` takes it; a region at its end becomes
@@ -49,7 +50,7 @@ class Source:
         if isinstance(self.item, Image):
             return
         base, region = split_region(self.item.strip())
-        object.__setattr__(self, "item", str(Path(base).expanduser().absolute()))
+        object.__setattr__(self, "item", absolute(base))
         if self.region is None and region != WHOLE:
             object.__setattr__(self, "region", region)
 

@@ -1,62 +1,45 @@
 """Volumes in files: `read` and `write`, by suffix."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io import hdf5, nifti, ome_zarr, png, slices, tensors, tiff
+from napari_cyclegan3d.io import dicom, ome_zarr, slices
 from napari_cyclegan3d.io.blocks import Sink
+from napari_cyclegan3d.io.formats import FORMATS, Format, format_of
 
 __all__ = [
+    "FORMATS",
     "READABLE_SUFFIXES",
     "WRITABLE_SUFFIXES",
+    "Format",
     "Sink",
     "can_read",
     "can_write",
     "create",
+    "format_of",
     "read",
     "write",
 ]
 
-_READERS: dict[str, Callable[[Path], Volume]] = {
-    ".tif": tiff.read,
-    ".tiff": tiff.read,
-    ".nii": nifti.read,
-    ".nii.gz": nifti.read,
-    ".h5": hdf5.read,
-    ".hdf5": hdf5.read,
-    ".nxs": hdf5.read,
-    ".png": png.read,
-    ".pt": tensors.read,
-    ".zarr": ome_zarr.read,
-}
-_WRITERS: dict[str, Callable[[Volume, Path], AbstractContextManager[Sink]]] = {
-    ".tif": tiff.create,
-    ".tiff": tiff.create,
-    ".nii": nifti.create,
-    ".nii.gz": nifti.create,
-    ".h5": hdf5.create,
-    ".hdf5": hdf5.create,
-    ".zarr": ome_zarr.create,
-}
-
-_Function = TypeVar("_Function")
-
-READABLE_SUFFIXES = tuple(_READERS)
-WRITABLE_SUFFIXES = tuple(_WRITERS)
+READABLE_SUFFIXES = tuple(suffix for row in FORMATS for suffix in row.suffixes)
+WRITABLE_SUFFIXES = tuple(
+    suffix for row in FORMATS if row.create is not None for suffix in row.suffixes
+)
 
 
 def read(path: str | Path, dataset: str | None = None) -> Volume:
-    """Open a file, an OME-Zarr, or a folder of slices (TIFF, PNG, .pt), as z y x.
+    """Open a file, an OME-Zarr, or a folder of slices (DICOM, TIFF, PNG, …), as z y x.
 
     Nothing but headers is read now; voxels are read when they are asked for.
 
     Args:
         path: The file or folder.
-        dataset: Path of the voxels inside an HDF5 file; by default the usual ones.
+        dataset: What to take of several things at `path`: the dataset of an HDF5 file
+            (by default the usual one), or the DICOM series of a folder.
 
     Raises:
         InputError: There is nothing at `path`, its format is unknown, or it cannot be
@@ -67,20 +50,20 @@ def read(path: str | Path, dataset: str | None = None) -> Volume:
         if ome_zarr.is_store(path) and dataset is None:
             return ome_zarr.read(path)
         if path.is_dir():
-            return slices.read(path)
+            return _read_folder(path, dataset)
         if not path.exists():
             raise InputError(f"{path}: no such file or folder; check the path")
-        reader = _for_suffix(path, _READERS, "read")
+        row = _known(path, READABLE_SUFFIXES, "read")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty (0 bytes); copy or download it again")
         if dataset is None:
-            return reader(path)
-        if reader is not hdf5.read:
+            return row.read(path)
+        if not row.inside:
             raise InputError(
                 f"{path}::{dataset}: only HDF5 files have datasets to choose from; "
                 "give the path alone"
             )
-        return hdf5.read(path, dataset)
+        return row.read(path, dataset)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be opened ({error.strerror or error}); "
@@ -108,10 +91,10 @@ def create(
             not be written; what was there before is unchanged.
     """
     path = Path(path)
-    creator = _for_suffix(path, _WRITERS, "written")
-    if creator is ome_zarr.create:
+    row = _known(path, WRITABLE_SUFFIXES, "written")
+    if row.create is None or row.create is ome_zarr.create:
         return ome_zarr.create(volume, path, fingerprint=fingerprint)
-    return creator(volume, path)
+    return row.create(volume, path)
 
 
 def write(volume: Volume, path: str | Path) -> None:
@@ -131,27 +114,38 @@ def can_read(path: str | Path) -> bool:
     path = Path(path)
     try:
         if path.is_dir():
-            return ome_zarr.is_store(path) or bool(slices.slice_files(path))
+            return ome_zarr.is_store(path) or _has_slices(path)
     except OSError:
         return False
-    return _suffix(path, READABLE_SUFFIXES) is not None
+    return format_of(path) is not None
 
 
 def can_write(path: str | Path) -> bool:
     """Whether `write` knows the suffix."""
-    return _suffix(Path(path), WRITABLE_SUFFIXES) is not None
+    row = format_of(Path(path))
+    return row is not None and row.create is not None
 
 
-def _suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
-    name = path.name.lower()
-    return next((suffix for suffix in suffixes if name.endswith(suffix)), None)
+def _read_folder(folder: Path, series: str | None) -> Volume:
+    if dicom.is_folder(folder):
+        return dicom.read(folder, series)
+    if series is not None:
+        raise InputError(
+            f"{folder}::{series}: only folders of DICOM files have series to choose "
+            "from; give the folder alone"
+        )
+    return slices.read(folder)
 
 
-def _for_suffix(path: Path, functions: dict[str, _Function], done: str) -> _Function:
-    suffix = _suffix(path, tuple(functions))
-    if suffix is None:
+def _has_slices(folder: Path) -> bool:
+    return bool(slices.slice_files(folder)) or dicom.is_folder(folder)
+
+
+def _known(path: Path, suffixes: tuple[str, ...], done: str) -> Format:
+    row = format_of(path)
+    if row is None or row.suffixes[0] not in suffixes:
         raise InputError(
             f"{path}: files of this kind cannot be {done}; known are "
-            f"{', '.join(functions)}"
+            f"{', '.join(suffixes)}"
         )
-    return functions[suffix]
+    return row

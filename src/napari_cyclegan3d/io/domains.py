@@ -3,9 +3,12 @@
 Each text is one of
     FILE, FILE[z0:z1,y0:y1,x0:x1]   a volume or a part of it
     FILE.h5::group/dataset          a dataset of an HDF5 file
+    FILE::3, FILE.h5::dataset::3    a frame of a 4D file; in a domain, without a number
+                                    all frames
     FOLDER.zarr                     an OME-Zarr, or a part of it as above
     FOLDER                          slices, volumes, or one folder per subject
     a pattern such as DIR/**/*_T1w.nii.gz
+    bids:DIR?suffix=T1w             images of a BIDS folder, see `io.bids`
     LIST.json                       the lists of 3DCycleGaN
 with a region behind any of them but the last.
 """
@@ -23,11 +26,22 @@ from tifffile import natural_sorted
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.io.bids import bids_file, bids_files, is_bids, parse_bids
 from napari_cyclegan3d.io.dataset_json import Part, read_entries
 from napari_cyclegan3d.io.partition import overlaps, split
+from napari_cyclegan3d.io.series import open_frames as frames_of
+from napari_cyclegan3d.io.series import volume_of
 from napari_cyclegan3d.io.trees import is_image, open_files, open_folder, open_one
 
-__all__ = ["open_domain", "open_volume", "overlaps", "split", "split_region"]
+__all__ = [
+    "absolute",
+    "open_domain",
+    "open_frames",
+    "open_volume",
+    "overlaps",
+    "split",
+    "split_region",
+]
 
 _REGION = re.compile(r"(?P<base>.+)\[(?P<region>[\d,\s-]*:[\d:,\s-]*)\]$")
 _RANGE = re.compile(r"(-?\d+)?:(-?\d+)?")
@@ -45,6 +59,21 @@ def open_volume(text: str) -> Volume:
     with _in_sentences():
         base, region = split_region(text)
         return _cropped(_open_file(base), region, text)
+
+
+def open_frames(text: str, *, channels: bool = False) -> list[Volume]:
+    """The volumes of a series, from what `open_volume` takes; a 3D file has one.
+
+    Args:
+        text: See the top of this module.
+        channels: Whether its frames may be channels, which are of several kinds.
+
+    Raises:
+        InputError: The file or the region cannot be used.
+    """
+    with _in_sentences():
+        base, region = split_region(text)
+        return [_cropped(volume, region, text) for volume in _open_all(base, channels)]
 
 
 def open_domain(texts: Sequence[str], part: Part = "train") -> list[Volume]:
@@ -83,12 +112,15 @@ def _open_text(text: str, part: Part) -> list[Volume]:
     if _is_list(text) and Path(text).is_file():
         return _open_list(Path(text), part)
     base, region = split_region(text)
-    if Path(base).is_dir():
+    if is_bids(base):
+        files = bids_files(parse_bids(base))
+        volumes = [frame for file in files for frame in frames_of(file.path)]
+    elif Path(base).is_dir():
         volumes = open_folder(Path(base))
     elif glob.has_magic(base) and not Path(base).exists():
         volumes = open_files(_matches(base))
     else:
-        volumes = [_open_file(base)]
+        volumes = _open_all(base, channels=False)
     return [_cropped(volume, region, text) for volume in volumes]
 
 
@@ -104,10 +136,38 @@ def _open_list(path: Path, part: Part) -> list[Volume]:
 
 
 def _open_file(text: str) -> Volume:
+    if is_bids(text):
+        return open_one(bids_file(parse_bids(text)).path)
     path, separator, dataset = text.rpartition("::")
     if not separator or Path(text).exists():
         return open_one(Path(text))
+    if dataset.isdecimal():
+        return volume_of(text)
     return open_one(Path(path), dataset)
+
+
+def absolute(text: str) -> str:
+    """The same text (without a region), that means the same in any current folder.
+
+    Raises:
+        InputError: It begins with `bids:` and cannot be understood.
+    """
+    if is_bids(text):
+        query = parse_bids(text)
+        return str(replace(query, root=query.root.absolute()))
+    return str(Path(text).expanduser().absolute())
+
+
+def _open_all(text: str, channels: bool) -> list[Volume]:
+    """All frames of what is named without a number, else the frame named."""
+    if is_bids(text):
+        return frames_of(bids_file(parse_bids(text)).path, channels=channels)
+    path, separator, dataset = text.rpartition("::")
+    if not separator or Path(text).exists():
+        return frames_of(Path(text), channels=channels)
+    if dataset.isdecimal():
+        return [volume_of(text)]
+    return frames_of(Path(path), dataset, channels=channels)
 
 
 def _matches(pattern: str) -> list[Path]:

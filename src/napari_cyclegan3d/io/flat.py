@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,13 +204,15 @@ class Mapped:
 class FlatSink:
     """Voxels that are being written into a file, anywhere, and can be read back."""
 
-    def __init__(self, file: Any, layout: Layout) -> None:
+    def __init__(
+        self, file: Any, layout: Layout, lock: "threading.Lock | None" = None
+    ) -> None:
         self.shape = layout.shape
         self.dtype = layout.grey_dtype
         self._file = file
         self._layout = layout
-        # a position in the file is shared by all threads
-        self._lock = threading.Lock()
+        # a position in the file is shared by all threads, and by all sinks in it
+        self._lock = lock or threading.Lock()
         if file.seek(0, os.SEEK_END) < layout.file_bytes:
             file.truncate(layout.file_bytes)
 
@@ -227,7 +229,7 @@ class FlatSink:
         return self._layout.parts()
 
     def stored_bytes(self) -> Iterator[bytes]:
-        """The voxels from first to last, as they are stored."""
+        """The bytes from the first voxel to the end of the file."""
         self._file.seek(self._layout.offset)
         while piece := self._file.read(_PIECE):
             yield piece
@@ -236,8 +238,15 @@ class FlatSink:
 @contextmanager
 def writing(path: Path, layout: Layout) -> Iterator[FlatSink]:
     """Write voxels into a file that has its header, or is to have none."""
+    with writing_series(path, layout, 1) as (sink,):
+        yield sink
+
+
+@contextmanager
+def writing_series(path: Path, layout: Layout, count: int) -> Iterator[list[FlatSink]]:
+    """Write volumes one after another into a file, see `writing`."""
     with path.open("rb+", buffering=0) as file:
-        yield FlatSink(file, layout)
+        yield _sinks(file, layout, count)
 
 
 @contextmanager
@@ -246,8 +255,23 @@ def staging(folder: Path, layout: Layout) -> Iterator[FlatSink]:
 
     The system removes it even if the process is killed.
     """
+    with staging_series(folder, layout, 1) as (sink,):
+        yield sink
+
+
+@contextmanager
+def staging_series(
+    folder: Path, layout: Layout, count: int
+) -> Iterator[list[FlatSink]]:
+    """Write volumes one after another into a nameless file, see `staging`."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        yield FlatSink(file, layout)
+        yield _sinks(file, layout, count)
+
+
+def _sinks(file: Any, layout: Layout, count: int) -> list[FlatSink]:
+    lock = threading.Lock()
+    starts = [layout.offset + number * layout.voxel_bytes for number in range(count)]
+    return [FlatSink(file, replace(layout, offset=start), lock) for start in starts]
 
 
 def mapped(file: Any, layout: Layout) -> Planes:

@@ -3,20 +3,18 @@
 On disk the axes are i j k in any orientation, with an affine to a world x y z that
 counts towards right, anterior and superior (RAS). In memory a volume lies z y x, each
 axis along the nearest of these directions. Flips and permutations are the only change,
-so that writing can undo them and a volume returns to its own grid.
+so that writing can undo them and a volume returns to its own grid. A fourth axis holds
+frames, which lie one after another.
 """
 
 import gzip
-import io
-import math
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nibabel.orientations import OrientationError, inv_ornt_aff, io_orientation
 from nibabel.spatialimages import HeaderDataError
@@ -25,15 +23,30 @@ from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
-from napari_cyclegan3d.engine.units import METRES, conversion
-from napari_cyclegan3d.engine.volume import Shape, Volume
+from napari_cyclegan3d.engine.volume import ArraySource, Shape, Volume
 from napari_cyclegan3d.io.blocks import Sink
-from napari_cyclegan3d.io.flat import FlatSink, Layout, Mapped, staging, writing
+from napari_cyclegan3d.io.flat import (
+    FlatSink,
+    Layout,
+    Mapped,
+    staging_series,
+    writing_series,
+)
+from napari_cyclegan3d.io.frames import Series, framed
 from napari_cyclegan3d.io.guard import one_sentence, quiet
+from napari_cyclegan3d.io.nifti_header import (
+    REMEDY,
+    SWAP,
+    header_for,
+    promised,
+    read_header,
+    scaling,
+    unit_of,
+)
 from napari_cyclegan3d.io.nifti_voxels import (
+    Content,
     Unpacked,
     is_compressed,
-    opened,
     refuse_cut_off,
 )
 
@@ -50,19 +63,6 @@ _DAMAGE = (
 )
 # beyond it, products of lengths are infinite
 _FAR = 1e100
-_HEADER_BYTES = 540
-_LENGTH_BITS = 7
-# long double, complex and colours are no grey values that can be trained on
-_LARGEST_VOXEL = 8
-_MOST_BEFORE_VOXELS = 2**26
-# NIfTI-1 counts voxels per axis with 16 bits
-_LONGEST_NIFTI1 = 32767
-_REMEDY = (
-    "is no NIfTI image that can be read (damaged, or another format under this name); "
-    "take another copy or convert it again"
-)
-# x y z ↔ z y x
-_SWAP = np.eye(4)[[2, 1, 0, 3]]
 _RAS = np.array([[0, 1], [1, 1], [2, 1]])
 
 
@@ -78,32 +78,43 @@ def read(path: Path) -> Volume:
         InputError: The file is damaged or cut off, or holds something else than one
             grey-valued 3D image.
     """
-    with quiet("nibabel.global"), one_sentence(path, _REMEDY, _DAMAGE):
-        header = _read_header(path)
-        shape, dtype, offset = _promised(header, path)
-        refuse_cut_off(path, offset + math.prod(shape) * dtype.itemsize)
-        affine = header.get_best_affine()
-        if not np.abs(affine).max() < _FAR or not np.linalg.det(affine[:3, :3]):
-            raise InputError(
-                f"{path}: the affine in its header cannot be inverted; correct the "
-                "voxel sizes and the sform of the file"
-            )
-        orientation = io_orientation(affine)
-        to_ras = affine @ inv_ornt_aff(orientation, shape)
+    frames = read_series(path)
+    if len(frames) > 1:
+        header = frames[0].metadata["nifti_header"]
+        raise InputError(
+            f"{path}: is a {len(header.get_data_shape())}D image of {len(frames)} "
+            f"frames; name one of them, as in {path.name}::0"
+        )
+    return frames[0]
+
+
+def read_series(path: Path) -> list[Volume]:
+    """Open all frames of an image, as `read` opens a single one.
+
+    Raises:
+        InputError: The file is damaged or cut off, or its voxels are no grey values.
+    """
+    with quiet("nibabel.global"), one_sentence(path, REMEDY, _DAMAGE):
+        header = read_header(path)
+        shape, series, dtype, offset = promised(header, path)
+        frame_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        refuse_cut_off(path, offset + series.count * frame_bytes)
+        orientation, affine = _placed(header, shape, path)
         x, y, z = (shape[axis] for axis in np.argsort(orientation[:, 0]))
         layout = replace(
-            _layout((z, y, x), dtype, orientation),
-            offset=offset,
-            scaling=_scaling(header),
+            _layout((z, y, x), dtype, orientation), scaling=scaling(header)
         )
-        compressed = is_compressed(path)
-        return Volume(
-            Unpacked(path, layout) if compressed else Mapped(path, layout, read),
-            _SWAP @ to_ras @ _SWAP,
-            _unit(header),
+        volume = Volume(
+            np.broadcast_to(np.zeros((), layout.grey_dtype), (z, y, x)),
+            affine,
+            unit_of(header),
             name=path.name,
             metadata={"nifti_header": header, "nifti_orientation": orientation},
         )
+        return [
+            framed(replace(volume, array=array), number, series)
+            for number, array in enumerate(_voxels(path, layout, offset, series.count))
+        ]
 
 
 @contextmanager
@@ -125,28 +136,72 @@ def create(volume: Volume, path: Path) -> Iterator[Sink]:
         InputError: NIfTI programs do not know the type of the voxels, or the file could
             not be written.
     """
+    with _created(volume, None, path) as (sink,):
+        yield sink
+
+
+@contextmanager
+def create_series(
+    volume: Volume, series: Series, path: Path
+) -> Iterator[Sequence[Sink]]:
+    """Lend a sink for each frame of what becomes a 4D image, see `create`.
+
+    Args:
+        volume: Any frame.
+        series: How many there will be; the step between them is kept from a volume
+            that was read from NIfTI.
+        path: The file to create or to replace.
+
+    Raises:
+        InputError: As for `create`.
+    """
+    with _created(volume, series, path) as sinks:
+        yield sinks
+
+
+@contextmanager
+def _created(
+    volume: Volume, series: Series | None, path: Path
+) -> Iterator[list[FlatSink]]:
     if volume.dtype.name not in _TYPES:
         raise InputError(
             f"{path}: NIfTI programs cannot read {volume.dtype.name}; convert the "
             f"voxels to one of {', '.join(_TYPES)}"
         )
     orientation = volume.metadata.get("nifti_orientation", _RAS)
-    header = _header_for(volume, orientation)
+    header = header_for(volume, orientation, series)
     layout = _layout(volume.shape, header.get_data_dtype(), orientation)
+    count = 1 if series is None else series.count
     with (
         quiet("nibabel.global"),
-        atomic_path(path, layout.voxel_bytes) as temporary,
+        atomic_path(path, count * layout.voxel_bytes) as temporary,
     ):
         if is_compressed(path):
-            with staging(temporary.parent, layout) as sink:
-                yield sink
-                _pack(sink, header, temporary)
+            with staging_series(temporary.parent, layout, count) as sinks:
+                yield sinks
+                _pack(sinks[0], header, temporary)
             return
         with temporary.open("wb") as file:
             header.write_to(file)
             offset = file.tell()
-        with writing(temporary, replace(layout, offset=offset)) as sink:
-            yield sink
+        layout = replace(layout, offset=offset)
+        with writing_series(temporary, layout, count) as sinks:
+            yield sinks
+
+
+def _placed(
+    header: Any, shape: Shape, path: Path
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The orientation of the axes on disk, and the affine of the volume z y x."""
+    affine = header.get_best_affine()
+    if not np.abs(affine).max() < _FAR or not np.linalg.det(affine[:3, :3]):
+        raise InputError(
+            f"{path}: the affine in its header cannot be inverted; correct the "
+            "voxel sizes and the sform of the file"
+        )
+    orientation = io_orientation(affine)
+    to_ras = affine @ inv_ornt_aff(orientation, shape)
+    return orientation, SWAP @ to_ras @ SWAP
 
 
 def _layout(shape: Shape, dtype: np.dtype[Any], orientation: NDArray[Any]) -> Layout:
@@ -157,106 +212,32 @@ def _layout(shape: Shape, dtype: np.dtype[Any], orientation: NDArray[Any]) -> La
     return Layout(shape, dtype, order=(k, j, i), flipped=(z, y, x))
 
 
+def _voxels(
+    path: Path, layout: Layout, offset: int, count: int
+) -> Iterator[ArraySource]:
+    """The voxels of each frame."""
+    content = None
+    if is_compressed(path):
+        content = Content(path, offset, count * layout.voxel_bytes)
+        offset = 0
+    for number in range(count):
+        frame = replace(layout, offset=offset + number * layout.voxel_bytes)
+        if content is None:
+            yield Mapped(path, frame, partial(_frame, number=number))
+        else:
+            yield Unpacked(content, frame)
+
+
+def _frame(path: Path, number: int) -> Volume:
+    frames = read_series(path)
+    if number >= len(frames):
+        raise InputError(f"{path}: has changed since it was opened; open it again")
+    return frames[number]
+
+
 def _pack(sink: FlatSink, header: Any, path: Path) -> None:
     # without a name and a time in it, the same volume gives the same bytes
     with path.open("wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
         header.write_to(packed)
         for piece in sink.stored_bytes():
             packed.write(piece)
-
-
-def _read_header(path: Path) -> Any:
-    with opened(path) as file:
-        start = file.read(_HEADER_BYTES)
-        if start[344:348] == b"n+1\0":
-            kind: Any = nib.Nifti1Header
-        elif start[4:8] == b"n+2\0":
-            kind = nib.Nifti2Header
-        else:
-            raise InputError(f"{path}: {_REMEDY}")
-        length = kind.template_dtype.itemsize
-        to_voxels = int(kind(start[:length], check=False)["vox_offset"])
-        if to_voxels > _MOST_BEFORE_VOXELS:
-            raise InputError(f"{path}: {_REMEDY}")
-        start += file.read(max(0, to_voxels - _HEADER_BYTES))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return kind.from_fileobj(io.BytesIO(start))
-
-
-def _promised(header: Any, path: Path) -> tuple[Shape, np.dtype[Any], int]:
-    """Voxels per axis i j k, their type, and the bytes before them, by the header."""
-    shape = tuple(int(size) for size in header.get_data_shape())
-    if min(shape) < 1:
-        raise InputError(f"{path}: its header states the shape {shape}; {_REMEDY}")
-    count = math.prod(shape[3:])
-    if count > 1:
-        raise InputError(
-            f"{path}: is a {len(shape)}D image of {count} frames; save one of them as "
-            "a 3D image"
-        )
-    dtype = header.get_data_dtype()
-    if dtype.kind not in "uif" or dtype.itemsize > _LARGEST_VOXEL:
-        raise InputError(
-            f"{path}: voxels of type {dtype} are no grey values; "
-            "convert the image to float32"
-        )
-    columns, rows, planes = (*shape, 1, 1)[:3]
-    offset = header.get_data_offset() or header.single_vox_offset
-    return (columns, rows, planes), dtype, offset
-
-
-def _scaling(header: Any) -> tuple[float, float] | None:
-    slope, intercept = header.get_slope_inter()
-    if slope is None or (slope, intercept) == (1, 0):
-        return None
-    return float(slope), float(intercept)
-
-
-def _unit(header: Any) -> str:
-    code = int(header["xyzt_units"]) & _LENGTH_BITS
-    return {1: "meter", 3: "micrometer"}.get(code, "millimeter")
-
-
-def _header_for(volume: Volume, orientation: NDArray[Any]) -> Any:
-    """The header to write: the volume's own one with its present affine, or a new one.
-
-    Both forms get the same affine, so that programs that prefer one or the other agree.
-    """
-    own = volume.metadata.get("nifti_header")
-    header = nib.Nifti1Header() if own is None else own.copy()
-    shape = tuple(volume.shape[::-1][int(axis)] for axis in orientation[:, 0])
-    if max(shape) > _LONGEST_NIFTI1:
-        header = _as_nifti2(header)
-    header["vox_offset"] = 0
-    beyond_space = header["pixdim"][4:].copy()
-    header.set_data_shape(shape)
-    header["pixdim"][4:] = beyond_space
-    header.set_data_dtype(volume.dtype)
-    header.set_slope_inter(1, 0)
-    affine: NDArray[np.float64] = _SWAP @ volume.affine @ _SWAP
-    if own is None or _unit(own) != volume.unit:
-        affine[:3] *= _set_unit(header, volume.unit)
-    affine = affine @ np.linalg.inv(inv_ornt_aff(orientation, shape))
-    header.set_qform(affine, max(1, int(header["qform_code"])))
-    header.set_sform(affine, max(1, int(header["sform_code"])))
-    return header
-
-
-def _as_nifti2(header: Any) -> Any:
-    wide = nib.Nifti2Header(endianness=header.endianness)
-    for field in set(wide) & set(header) - {"sizeof_hdr", "magic"}:
-        wide[field] = header[field]
-    wide.extensions.extend(header.extensions)
-    return wide
-
-
-def _set_unit(header: Any, unit: str) -> float:
-    """State a unit that NIfTI knows; how many of it the volume's unit is."""
-    codes = {"meter": 1, "millimeter": 2, "micrometer": 3}
-    known = unit
-    if unit in METRES and unit not in codes:
-        known = "millimeter" if METRES[unit] > METRES["millimeter"] else "micrometer"
-    other_bits = int(header["xyzt_units"]) & ~_LENGTH_BITS
-    header["xyzt_units"] = other_bits | codes.get(known, 0)
-    return conversion(unit, known)

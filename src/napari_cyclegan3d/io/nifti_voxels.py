@@ -6,7 +6,6 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -96,54 +95,58 @@ def _unpacked_size(path: Path, promised: int) -> int:
     return count
 
 
-class Unpacked:
-    """Voxels z y x of a compressed file, unpacked at the first access and kept.
+class Content:
+    """The voxels of a compressed file, unpacked at the first access and kept.
 
     Up to 128 MiB are kept in memory, more in a nameless file in the system's temporary
     folder, so that the memory of the process stays small.
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
-        self.shape = layout.shape
-        self.dtype = layout.grey_dtype
+    def __init__(self, path: Path, offset: int, size: int) -> None:
         self._path = path
-        self._packed = layout
-        self._layout = replace(layout, offset=0)
+        self._offset = offset
+        self._size = size
         self._lock = threading.Lock()
         self._seen = self._stamp()
-        self._planes: Planes | None = None
+        self._kept: Any = None
 
-    def __getitem__(self, region: Region) -> NDArray[Any]:
+    def read(self, region: Region, layout: Layout) -> NDArray[Any]:
+        """Voxels of a region of a volume that lies among the unpacked bytes."""
         with self._lock:
-            if self._planes is None:
-                self._planes = self._unpack()
-        return self._layout.read(region, self._planes)
+            if self._kept is None:
+                self._kept = self._unpack()
+        return layout.read(region, self._planes(layout))
+
+    def _planes(self, layout: Layout) -> Planes:
+        if not isinstance(self._kept, np.ndarray):
+            return mapped(self._kept, layout)
+        content = self._kept[layout.offset : layout.offset + layout.voxel_bytes]
+        stored = content.view(layout.dtype).reshape(layout.stored_shape)
+        return lambda first, count: stored[first : first + count]
 
     def _stamp(self) -> tuple[int, int]:
         status = self._path.stat()
         return status.st_mtime_ns, status.st_size
 
-    def _unpack(self) -> Planes:
+    def _unpack(self) -> Any:
         with one_sentence(self._path, _CUT_OFF, ()):
             if self._stamp() != self._seen:
                 raise InputError(
                     f"{self._path}: has changed since it was opened; open it again"
                 )
-            if self._layout.voxel_bytes > _MOST_IN_MEMORY:
-                return mapped(self._into_file(), self._layout)
+            if self._size > _MOST_IN_MEMORY:
+                return self._into_file()
             return self._into_memory()
 
-    def _into_memory(self) -> Planes:
-        content = np.empty(self._layout.voxel_bytes, np.uint8)
+    def _into_memory(self) -> NDArray[np.uint8]:
+        content = np.empty(self._size, np.uint8)
         end = 0
         for piece in self._pieces():
             content[end : end + len(piece)] = np.frombuffer(piece, np.uint8)
             end += len(piece)
-        stored = content.view(self._layout.dtype).reshape(self._layout.stored_shape)
-        return lambda first, count: stored[first : first + count]
+        return content
 
     def _into_file(self) -> Any:
-        size = self._layout.voxel_bytes
         # it lives as long as the volume, not as long as this call
         file = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -153,17 +156,30 @@ class Unpacked:
         except OSError as error:
             file.close()
             raise InputError(
-                f"{self._path}: needs {size / 1e9:.3g} GB in {tempfile.gettempdir()} "
-                f"when unpacked ({error.strerror or error}); free space there, set "
-                "TMPDIR to another folder, or unpack it to .nii, which is read piece "
-                "by piece"
+                f"{self._path}: needs {self._size / 1e9:.3g} GB in "
+                f"{tempfile.gettempdir()} when unpacked ({error.strerror or error}); "
+                "free space there, set TMPDIR to another folder, or unpack it to .nii, "
+                "which is read piece by piece"
             ) from error
         return file
 
     def _pieces(self) -> Iterator[bytes]:
-        left = self._layout.voxel_bytes
+        left = self._size
         with opened(self._path) as plain:
-            plain.seek(self._packed.offset)
+            plain.seek(self._offset)
             while left and (piece := plain.read(min(_PIECE, left))):
                 left -= len(piece)
                 yield piece
+
+
+class Unpacked:
+    """Voxels z y x among the content of a compressed file."""
+
+    def __init__(self, content: Content, layout: Layout) -> None:
+        self.shape = layout.shape
+        self.dtype = layout.grey_dtype
+        self._content = content
+        self._layout = layout
+
+    def __getitem__(self, region: Region) -> NDArray[Any]:
+        return self._content.read(region, self._layout)

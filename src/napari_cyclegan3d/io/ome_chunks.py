@@ -1,7 +1,7 @@
 """The chunks of an OME-Zarr that is being written: which are done, and writing them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,9 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Region, Shape, format_region
-from napari_cyclegan3d.io.ome_metadata import NOTE
 
 LEVEL = "0"
 UNFINISHED, FINISHED = "unfinished", "finished"
@@ -23,11 +21,27 @@ _PART_BYTES = 2**27
 
 @dataclass(frozen=True)
 class Grid:
-    """The files of the chunks of an array, as Zarr 3 names them by default."""
+    """The files of a volume, each of a chunk or, where there are shards, of a shard.
+
+    Attributes:
+        folder: Where the files of the volume are: z/y/x in it.
+        shape: Voxels per axis, (z, y, x).
+        chunks: Voxels per axis in a file.
+    """
 
     folder: Path
     shape: Shape
     chunks: Shape
+
+    @classmethod
+    def of(cls, array: Any, frame: tuple[int, ...]) -> "Grid":
+        """The files of one frame of an array that `ome_zarr.create` has made."""
+        folder = Path(array.store.root) / array.path
+        if array.metadata.zarr_format == 3:
+            folder /= "c"
+        z, y, x = array.shape[-3:]
+        depth, height, width = (array.shards or array.chunks)[-3:]
+        return cls(folder.joinpath(*map(str, frame)), (z, y, x), (depth, height, width))
 
     def files(self, region: Region) -> Iterator[Path]:
         """The files that hold a region."""
@@ -40,7 +54,7 @@ class Grid:
             )
         )
         for one in product(z, y, x):
-            yield self.folder.joinpath("c", *map(str, one))
+            yield self.folder.joinpath(*map(str, one))
 
     def is_done(self, region: Region) -> bool:
         """Whether all chunks of a region are written.
@@ -63,31 +77,40 @@ class Grid:
 
 
 class StoreSink:
-    """An image that is being written, chunk by chunk, by one process or by several.
+    """A volume that is being written, chunk by chunk, by one process or by several.
+
+    Args:
+        path: The image.
+        frame: Which volume of a series; nothing in an image of one volume.
+        level: Which level of its pyramid.
 
     Attributes:
+        frame: Which volume of a series it is.
         shape: Voxels per axis, (z, y, x).
         dtype: Type of one voxel.
-        chunks: Voxels per axis of a chunk: regions are written in whole chunks.
+        chunks: Voxels per axis of a chunk or shard: regions are written in whole ones.
+        version: Version of OME-Zarr.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        array = zarr.open_array(path / LEVEL, mode="r+", zarr_format=3)
+    def __init__(
+        self, path: Path, frame: tuple[int, ...] = (), level: str = LEVEL
+    ) -> None:
+        self._path, self.frame, self._level = path, frame, level
+        array = zarr.open_array(path / level, mode="r+")
         # a chunk is done when its file is there, even if all its voxels are 0
         self._array = array.with_config({"write_empty_chunks": True})
-        z, y, x = array.shape
-        self.shape: Shape = (z, y, x)
+        self.version = "0.5" if array.metadata.zarr_format == 3 else "0.4"
+        self._grid = Grid.of(array, frame)
+        self.shape: Shape = self._grid.shape
         self.dtype: np.dtype[Any] = array.dtype
-        z, y, x = array.chunks
-        self.chunks: Shape = (z, y, x)
-        self._grid = Grid(path / LEVEL, self.shape, self.chunks)
+        self.chunks: Shape = self._grid.chunks
 
-    def __reduce__(self) -> tuple[type["StoreSink"], tuple[Path]]:
-        return StoreSink, (self._path,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoreSink, (self._path, self.frame, self._level)
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
-        return np.asarray(self._array[region])
+        place: Any = (*self.frame, *region)
+        return np.asarray(self._array[place])
 
     def __setitem__(self, region: Region, block: Any) -> None:
         if not self._grid.is_aligned(region):
@@ -95,7 +118,8 @@ class StoreSink:
                 f"{self._path}: region {format_region(region)} has parts of chunks; "
                 f"write whole chunks of {self.chunks}"
             )
-        self._array[region] = block
+        place: Any = (*self.frame, *region)
+        self._array[place] = block
 
     def is_done(self, region: Region) -> bool:
         """Whether all chunks that hold voxels of a region are written."""
@@ -107,34 +131,18 @@ class StoreSink:
         for axis in (2, 1):
             fitting = _PART_BYTES // (math.prod(steps) * self.dtype.itemsize)
             steps[axis] *= max(1, min(fitting, -(-self.shape[axis] // steps[axis])))
-        z, y, x = (
-            [slice(start, min(start + step, size)) for start in range(0, size, step)]
-            for step, size in zip(steps, self.shape, strict=True)
-        )
-        yield from product(z, y, x)
+        yield from regions(self.shape, steps)
 
     def progress(self) -> tuple[int, int]:
-        """How many chunks are written, and of how many."""
-        everything = (slice(None),) * 3
-        files = list(self._grid.files(everything))
+        """How many chunks (or shards) are written, and of how many."""
+        files = list(self._grid.files((slice(None),) * 3))
         return sum(file.is_file() for file in files), len(files)
 
-    def finish(self) -> None:
-        """Mark the image as whole.
 
-        Raises:
-            InputError: There are chunks that were not written.
-        """
-        done, count = self.progress()
-        if done < count:
-            raise InputError(
-                f"{self._path}: {count - done} of {count} chunks are not written; give "
-                "the same command once more, and it goes on"
-            )
-        # what a killed process was writing
-        for rest in (self._path / LEVEL / "c").rglob("*.partial"):
-            rest.unlink(missing_ok=True)
-        group = zarr.open_group(self._path, mode="r+")
-        note = group.attrs[NOTE]
-        if isinstance(note, Mapping) and "state" in note:
-            group.attrs[NOTE] = {**note, "state": FINISHED}
+def regions(shape: Sequence[int], steps: Sequence[int]) -> Iterator[Region]:
+    """Regions of this size that fill a volume."""
+    z, y, x = (
+        [slice(start, min(start + step, size)) for start in range(0, size, step)]
+        for step, size in zip(steps, shape, strict=True)
+    )
+    yield from product(z, y, x)

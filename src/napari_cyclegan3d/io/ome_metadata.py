@@ -1,7 +1,8 @@
 """What OME-Zarr says about an image: its axes, its place, and which array it is."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.units import conversion, unit_name
 from napari_cyclegan3d.engine.volume import Shape, Volume
+from napari_cyclegan3d.io.frames import Series
 
 # our own attribute, beside those of OME-Zarr
 NOTE = "napari_cyclegan3d"
 _VERSIONS = ("0.4", "0.5")
 _LARGEST = 2**24
+_SECONDS = {"second": 1.0, "millisecond": 1e-3, "microsecond": 1e-6, "minute": 60.0}
 _FOREIGN = (
     "is no OME-Zarr image (it has no multiscales in its attributes); give the folder "
     "of an image, as in plate.zarr/A/1/0, or convert the array to OME-Zarr"
@@ -28,15 +31,21 @@ class Description:
     """An image as its attributes describe it.
 
     Attributes:
+        version: Version of OME-Zarr.
         path: Its full resolution, inside its folder.
-        leading: How many axes come before z y x.
+        smaller: The other levels of its pyramid, the largest first.
+        leading: Names of the axes before z y x.
+        step: From one frame to the next, and the unit of that, see `Series`.
         affine: 4×4 matrix from voxel (z, y, x) to world (z, y, x), in `unit`.
         unit: Length unit of the world.
         note: What this program has noted, empty in files of others.
     """
 
+    version: str
     path: str
-    leading: int
+    smaller: tuple[str, ...]
+    leading: str
+    step: tuple[float, str]
     affine: NDArray[np.float64]
     unit: str
     note: Mapping[str, Any]
@@ -78,11 +87,11 @@ def describe(folder: Path) -> Description:
             "convert it"
         )
     units = _spatial_units(image["axes"], folder)
-    leading = len(image["axes"]) - 3
-    level = image["datasets"][0]
+    names = "".join(str(axis["name"])[:1].lower() for axis in image["axes"][:-3])
+    level, *smaller = image["datasets"]
     steps = [*level["coordinateTransformations"]]
     steps += image.get("coordinateTransformations", [])
-    affine = _affine(steps, leading, folder)
+    affine = _affine(steps, len(names), folder)
     _, _, unit = units
     try:
         affine[:3] *= np.array([[conversion(one, unit)] for one in units])
@@ -90,38 +99,83 @@ def describe(folder: Path) -> Description:
         raise InputError(f"{folder}: {error}") from error
     note = attributes.get(NOTE)
     return Description(
+        version,
         _inside(str(level["path"]), folder),
-        leading,
+        tuple(_inside(str(one["path"]), folder) for one in smaller),
+        names,
+        _time_step(image["axes"], steps),
         affine,
         unit,
         note if isinstance(note, dict) else {},
     )
 
 
-def image_attributes(volume: Volume, level: str, note: Mapping[str, Any]) -> Any:
-    """Attributes of a group with one image of version 0.5.
+def image_attributes(
+    volume: Volume,
+    levels: Sequence[Shape],
+    series: Series | None,
+    note: Mapping[str, Any],
+    version: str,
+) -> Any:
+    """Attributes of a group with one image.
+
+    A level's voxel is the mean of `levels[i]` voxels of full size, whose centres lie
+    half a voxel less than that from the centre of the first one.
 
     Args:
         volume: Geometry, name and shape.
-        level: Path of the array inside the group.
+        levels: Voxels of full size in a voxel of each level (z, y, x); "0" is the path
+            of the first one.
+        series: The frames, if there are several.
         note: What to keep beside shape and affine, for this program only.
+        version: 0.4 or 0.5.
     """
-    axes = [
-        {"name": axis, "type": "space"}
-        | ({} if volume.unit == "pixel" else {"unit": volume.unit})
-        for axis in "zyx"
-    ]
-    place = [
-        {"type": "scale", "scale": list(volume.spacing)},
-        {"type": "translation", "translation": list(volume.origin)},
-    ]
+    leading = "" if series is None else series.axes
     image = {
-        "name": volume.name,
-        "axes": axes,
-        "datasets": [{"path": level, "coordinateTransformations": place}],
+        "name": (volume.name if series is None else volume.name.rpartition("::")[0])
+        or volume.name,
+        "axes": [_axis(name, series) for name in leading]
+        + [
+            {"name": axis, "type": "space"}
+            | ({} if volume.unit == "pixel" else {"unit": volume.unit})
+            for axis in "zyx"
+        ],
+        "datasets": [
+            {
+                "path": str(number),
+                "coordinateTransformations": _place(volume, factors, series),
+            }
+            for number, factors in enumerate(levels)
+        ],
     }
     own = {"shape": list(volume.shape), "affine_zyx": volume.affine.tolist()}
-    return {"ome": {"version": "0.5", "multiscales": [image]}, NOTE: {**own, **note}}
+    noted = {NOTE: {**own, **note}}
+    if version == "0.4":
+        return {"multiscales": [{"version": version, **image}], **noted}
+    return {"ome": {"version": version, "multiscales": [image]}, **noted}
+
+
+def _axis(name: str, series: Series | None) -> dict[str, str]:
+    if name != "t":
+        return {"name": name, "type": "channel"}
+    stated = series is not None and series.unit != "pixel"
+    return {"name": name, "type": "time"} | ({"unit": "second"} if stated else {})
+
+
+def _place(
+    volume: Volume, factors: Shape, series: Series | None
+) -> list[dict[str, Any]]:
+    leading = "" if series is None else series.axes
+    steps = [series.step if series and name == "t" else 1.0 for name in leading]
+    scale = [side * one for side, one in zip(volume.spacing, factors, strict=True)]
+    shift = [
+        start + side * (one - 1) / 2
+        for start, side, one in zip(volume.origin, volume.spacing, factors, strict=True)
+    ]
+    return [
+        {"type": "scale", "scale": [*steps, *scale]},
+        {"type": "translation", "translation": [0.0] * len(steps) + shift},
+    ]
 
 
 def noted_affine(told: Description, shape: Shape) -> NDArray[np.float64]:
@@ -141,6 +195,19 @@ def noted_affine(told: Description, shape: Shape) -> NDArray[np.float64]:
         nearest, told.affine[:3], rtol=1e-6, atol=0
     )
     return affine if intact else told.affine
+
+
+def _time_step(axes: list[Any], steps: list[Mapping[str, Any]]) -> tuple[float, str]:
+    """How far frames are apart, as `Series` has it."""
+    names = [str(axis["name"]).lower() for axis in axes[:-3]]
+    if "t" not in names:
+        return 1.0, "pixel"
+    at = names.index("t")
+    step = math.prod(float(one["scale"][at]) for one in steps if "scale" in one)
+    seconds = _SECONDS.get(str(axes[at].get("unit", "")))
+    if seconds is None or not 0 < step < math.inf:
+        return 1.0, "pixel"
+    return step * seconds, "second"
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_cyclegan3d.engine.sources import Domains
 
 DOMAINS = ("a", "b", "validate_a", "validate_b")
-ORIGIN = ("files", "dataset", "region", "subject")
+ORIGIN = ("files", "dataset", "frame", "series", "region", "subject")
 FILE = "sources.yaml"
 LARGEST = 2**24
 
@@ -48,6 +48,8 @@ def text_of(volume: Volume) -> str | None:
     dataset, region = volume.metadata.get("dataset"), volume.metadata.get("region")
     if dataset is not None:
         place += f"::{dataset.strip('/')}"
+    if "frame" in volume.metadata:
+        place += f"::{volume.metadata['frame']}"
     if region is not None:
         place += f"[{','.join(f'{start}:{stop}' for start, stop in region)}]"
     return place

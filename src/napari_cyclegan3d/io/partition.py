@@ -43,7 +43,7 @@ def split(
     """
     if not 0 < share < 1:
         raise InputError(f"share {share}: give a number above 0 and below 1")
-    subjects = _subjects(volumes)
+    subjects = subjects_of(volumes)
     names = natural_sorted(set(subjects))
     if len(names) < 2:
         raise InputError(
@@ -88,7 +88,8 @@ def overlaps(train: Sequence[Volume], validate: Sequence[Volume]) -> list[str]:
     return sentences
 
 
-def _subjects(volumes: Sequence[Volume]) -> list[str]:
+def subjects_of(volumes: Sequence[Volume]) -> list[str]:
+    """The subject of each volume, as `split` tells them apart."""
     stated = [volume.metadata.get("subject", "") for volume in volumes]
     if all(stated):
         return stated
@@ -120,8 +121,9 @@ def shares_file(one: Volume, other: Volume) -> bool:
     """Whether two volumes have voxels at the same place of the same file."""
     if "files" not in one.metadata or not set(_files(one)) & set(_files(other)):
         return False
-    if one.metadata.get("dataset") != other.metadata.get("dataset"):
-        return False
+    for part in ("dataset", "frame"):
+        if one.metadata.get(part) != other.metadata.get(part):
+            return False
     whole = ((0, np.inf),) * 3
     regions = one.metadata.get("region", whole), other.metadata.get("region", whole)
     return all(

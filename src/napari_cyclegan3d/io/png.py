@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 from napari_cyclegan3d.io.guard import one_sentence
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -18,7 +18,7 @@ _GREY = 0
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B")
 _OPAQUE = 255
 # beyond it, Pillow warns of files made to exhaust the memory
-_MOST_PIXELS = 89_478_485
+MOST_PIXELS = 89_478_485
 # deflate never packs more than 1032 bytes into one; a pixel may have but one bit
 _DENSEST = 1032 * 8
 _DAMAGE = (EOFError, OverflowError, SyntaxError, ValueError, struct.error)
@@ -26,7 +26,7 @@ _REMEDY = (
     "is no PNG image that can be read (damaged, cut off, or another format under this "
     "name); copy it again or save the slice as TIFF"
 )
-_COLOURED = (
+COLOURED = (
     "is a colour image; save it as a grey one with 8 or 16 bits (in Fiji: Image > Type)"
 )
 
@@ -47,41 +47,44 @@ def read(path: Path) -> Volume:
         if signature != _SIGNATURE or chunk != b"IHDR" or not width * height:
             raise InputError(f"{path}: {_REMEDY}")
         if bits == 16 and colours != _GREY:
-            raise InputError(f"{path}: {_COLOURED}")
-        limit = min(_MOST_PIXELS, path.stat().st_size * _DENSEST)
+            raise InputError(f"{path}: {COLOURED}")
+        limit = min(MOST_PIXELS, path.stat().st_size * _DENSEST)
         if width * height > limit:
             raise InputError(
                 f"{path}: promises {width} × {height} pixels, which is damage or more "
-                f"than {_MOST_PIXELS}; save the slice as TIFF"
+                f"than {MOST_PIXELS}; save the slice as TIFF"
             )
     narrow = np.bool_ if (bits, colours) == (1, _GREY) else np.uint8
     dtype = np.dtype(np.uint16 if bits == 16 else narrow)
-    return Volume(_Pixels(path, (1, height, width), dtype), name=path.name)
+    pixels = Pixels(path, (1, height, width), dtype, "PNG", _REMEDY)
+    return Volume(pixels, name=path.name)
 
 
-class _Pixels:
-    """The pixels of a PNG file, decoded where they are read."""
+class Pixels:
+    """The pixels of a picture, decoded where they are read."""
 
     def __init__(
-        self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]
+        self, path: Path, shape: Shape, dtype: np.dtype[Any], kind: str, remedy: str
     ) -> None:
         self.shape = shape
         self.dtype = dtype
         self._path = path
+        self._kind = kind
+        self._remedy = remedy
 
     def __getitem__(self, region: Region) -> NDArray[Any]:
-        with one_sentence(self._path, _REMEDY, _DAMAGE):
+        with one_sentence(self._path, self._remedy, _DAMAGE):
             # decoding takes no notice of check sums, and verifying uses the image up
-            with Image.open(self._path, formats=["PNG"]) as image:
+            with Image.open(self._path, formats=[self._kind]) as image:
                 image.verify()
-            with Image.open(self._path, formats=["PNG"]) as image:
+            with Image.open(self._path, formats=[self._kind]) as image:
                 grey = image.mode in _GREY_MODES
                 pixels = np.asarray(image if grey else image.convert("RGBA"))
         if pixels.ndim == 3:
             *colours, opacity = np.moveaxis(pixels, 2, 0)
             pixels = colours[0]
             if opacity.min() < _OPAQUE or any((c != pixels).any() for c in colours):
-                raise InputError(f"{self._path}: {_COLOURED}")
+                raise InputError(f"{self._path}: {COLOURED}")
         if (1, *pixels.shape) != self.shape:
             raise InputError(f"{self._path}: has changed; open it again")
         return np.array(pixels[np.newaxis][region], dtype=self.dtype, order="C")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.io import ome_zarr
 from napari_cyclegan3d.io.ome_chunks import StoreSink
+from napari_cyclegan3d.io.series import create_series
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.engine.inference import Sink
@@ -31,13 +31,27 @@ def sink_for(
         job: What is gone on with; None: it is there as a whole or not at all.
         remove: Delete the OME-Zarr that is there.
     """
+    with sinks_for(path, planned, 1, job, remove=remove) as (sink,):
+        yield sink
+
+
+@contextmanager
+def sinks_for(
+    path: Path,
+    planned: Volume,
+    count: int,
+    job: Mapping[str, Any] | None,
+    *,
+    remove: bool,
+) -> Iterator[list["Sink"]]:
+    """Lend what each frame of the result is written to, see `sink_for`."""
     if job is not None and remove:
         ome_zarr.remove(path)
-    with io.create(planned, path, fingerprint=job) as sink:
-        if job is None and isinstance(sink, StoreSink):
-            yield _AnyRegion(sink)
-        else:
-            yield sink
+    with create_series(planned, count, path, job) as sinks:
+        yield [
+            _AnyRegion(sink) if job is None and isinstance(sink, StoreSink) else sink
+            for sink in sinks
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A folder with one file per slice: TIFF, PNG, or tensors of PyTorch."""
+"""A folder with one file per slice: TIFF, PNG, BMP, JPEG, or tensors of PyTorch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,24 +10,27 @@ from tifffile import natural_sorted
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Volume
-from napari_cyclegan3d.io import png, tensors, tiff
+from napari_cyclegan3d.io import bitmaps, png, tensors, tiff
 from napari_cyclegan3d.io.flat import Mapped
 
 TENSORS = ".pt"
 # in a folder with several kinds, the others are previews of the first one
-KINDS = ((".tif", ".tiff"), (".png",), (TENSORS,))
+KINDS = ((".tif", ".tiff"), (".png",), (".bmp",), (TENSORS,), (".jpg", ".jpeg"))
 _READERS: dict[str, Callable[[Path], Volume]] = {
     ".tif": tiff.read,
     ".tiff": tiff.read,
     ".png": png.read,
+    ".bmp": bitmaps.read,
     TENSORS: tensors.read,
+    ".jpg": bitmaps.read,
+    ".jpeg": bitmaps.read,
 }
 
 
 def slice_files(folder: Path) -> list[Path]:
     """The slices of a folder in natural order (s2 before s10), hidden files apart.
 
-    Files of one kind: TIFF, where there is none PNG, and where there is none `.pt`.
+    Files of one kind: TIFF, where there is none PNG, then BMP, `.pt` and JPEG.
 
     Raises:
         OSError: The folder cannot be listed.
@@ -53,8 +56,8 @@ def read(folder: Path) -> Volume:
     volumes = stacks(slice_files(folder), folder.resolve().name)
     if not volumes:
         raise InputError(
-            f"{folder}: holds no .tif or .tiff file, and no .png or .pt either; choose "
-            "the folder of the slices"
+            f"{folder}: holds no .tif or .tiff file, no DICOM file, and no .png, .bmp, "
+            ".jpg or .pt either; choose the folder of the slices"
         )
     if len(volumes) > 1:
         raise InputError(

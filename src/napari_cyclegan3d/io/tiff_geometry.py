@@ -16,6 +16,7 @@ from tifffile import TiffFile
 
 from napari_cyclegan3d.engine.units import conversion, unit_name
 from napari_cyclegan3d.engine.volume import Shape, Volume
+from napari_cyclegan3d.io.frames import Series
 
 _NOTE = "napari_cyclegan3d"
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -30,6 +31,7 @@ _IMAGEJ_UNITS = {
     "angstrom": "angstrom",
     "picometer": "pm",
 }
+_OME_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "min": 60.0}
 _OME_UNITS = _IMAGEJ_UNITS | {"micrometer": "µm", "inch": "in", "angstrom": "Å"}
 
 
@@ -58,27 +60,47 @@ def read_geometry(tif: TiffFile, shape: Shape) -> tuple[NDArray[np.float64], str
     return np.diag([*spacing, 1.0]) if noted is None else noted, unit
 
 
-def imagej_metadata(volume: Volume) -> dict[str, Any]:
+def read_step(tif: TiffFile) -> tuple[float, str]:
+    """From one frame to the next, and the unit of that, see `Series`."""
+    step: float | None = None
+    if tif.is_imagej:
+        step = _positive((tif.imagej_metadata or {}).get("finterval"))
+    elif tif.is_ome:
+        attributes = _pixels(tif.ome_metadata or "")
+        factor = _OME_SECONDS.get(attributes.get("TimeIncrementUnit", "s"))
+        step = _positive(attributes.get("TimeIncrement"))
+        step = None if step is None or factor is None else step * factor
+    return (1.0, "pixel") if step is None else (step, "second")
+
+
+def imagej_metadata(volume: Volume, series: Series | None) -> dict[str, Any]:
     """What tifffile writes into an ImageJ description."""
-    return {
-        "axes": "ZYX",
+    metadata = {
+        "axes": "ZYX" if series is None else f"{series.axes.upper()}ZYX",
         "spacing": volume.spacing[0],
         "unit": _IMAGEJ_UNITS.get(volume.unit, "pixel"),
         _NOTE: _note(volume),
     }
+    if series is not None and series.unit == "second":
+        metadata["finterval"] = series.step
+    return metadata
 
 
-def ome_metadata(volume: Volume) -> dict[str, Any]:
+def ome_metadata(volume: Volume, series: Series | None) -> dict[str, Any]:
     """What tifffile writes as OME-XML: voxel size, positions of planes, our note."""
     unit = _OME_UNITS.get(volume.unit, "pixel")
-    metadata: dict[str, Any] = {"axes": "ZYX", "MapAnnotation": {_NOTE: _note(volume)}}
+    axes = "ZYX" if series is None else f"{series.axes.upper()}ZYX"
+    frames = 1 if series is None else series.count
+    metadata: dict[str, Any] = {"axes": axes, "MapAnnotation": {_NOTE: _note(volume)}}
+    if series is not None and series.unit == "second":
+        metadata |= {"TimeIncrement": series.step, "TimeIncrementUnit": "s"}
     planes: dict[str, Any] = {}
     positions = volume.affine[:3, :1] * range(volume.shape[0]) + volume.affine[:3, 3:]
     for axis, name in enumerate("ZYX"):
         metadata[f"PhysicalSize{name}"] = volume.spacing[axis]
         metadata[f"PhysicalSize{name}Unit"] = unit
-        planes[f"Position{name}"] = positions[axis].tolist()
-        planes[f"Position{name}Unit"] = [unit] * volume.shape[0]
+        planes[f"Position{name}"] = positions[axis].tolist() * frames
+        planes[f"Position{name}Unit"] = [unit] * volume.shape[0] * frames
     return metadata | {"Plane": planes}
 
 
@@ -109,20 +131,25 @@ def _read_note(
 
 
 def _read_ome(xml: str) -> tuple[tuple[float, float, float], str, str]:
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
-        return (1.0, 1.0, 1.0), "pixel", ""
-    pixels = root.find(".//{*}Pixels")
-    attributes = {} if pixels is None else pixels.attrib
+    attributes = _pixels(xml)
     if "PhysicalSizeX" not in attributes:
         return (1.0, 1.0, 1.0), "pixel", ""
+    root = ElementTree.fromstring(xml)
     note = root.find(f".//{{*}}MapAnnotation/{{*}}Value/{{*}}M[@K='{_NOTE}']")
     unit = unit_name(attributes.get("PhysicalSizeXUnit", "µm"))
     x = _ome_size("X", attributes, unit, 1.0)
     y = _ome_size("Y", attributes, unit, x)
     z = _ome_size("Z", attributes, unit, y)
     return (x, y, z), unit, "" if note is None else note.text or ""
+
+
+def _pixels(xml: str) -> Mapping[str, str]:
+    """The attributes of the image in OME-XML; none if it cannot be read."""
+    try:
+        pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
+    except ElementTree.ParseError:
+        return {}
+    return {} if pixels is None else pixels.attrib
 
 
 def _ome_size(

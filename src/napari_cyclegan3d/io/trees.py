@@ -14,15 +14,14 @@ from tifffile import natural_sorted
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.io import ome_zarr, slices
+from napari_cyclegan3d.io import dicom, ome_zarr, slices
+from napari_cyclegan3d.io.series import open_frames, read_series
 
 Kind = tuple[str, ...]
 
 _KINDS: tuple[Kind, ...] = (
     *slices.KINDS,
-    (".nii", ".nii.gz"),
-    (".h5", ".hdf5", ".nxs"),
-    (".zarr",),
+    *(row.suffixes for row in io.FORMATS if row.suffixes not in slices.KINDS),
 )
 _TIFF = slices.KINDS[0]
 _MOST_LISTED = 4
@@ -51,6 +50,8 @@ def open_folder(folder: Path) -> list[Volume]:
             volumes each.
     """
     if ome_zarr.is_store(folder):
+        return open_frames(folder)
+    if dicom.is_folder(folder):
         return [open_one(folder)]
     files = _readable(folder, f"{folder}/*")
     if files:
@@ -62,7 +63,8 @@ def open_folder(folder: Path) -> list[Volume]:
     if not volumes:
         raise InputError(
             f"{folder}: holds no volumes and no slices; for files deeper inside give a "
-            f"pattern, as in {folder}/**/*.nii.gz"
+            f"pattern, as in {folder}/**/*.nii.gz, or bids:{folder}?suffix=T1w if it "
+            "is a BIDS dataset"
         )
     return volumes
 
@@ -82,9 +84,12 @@ def open_files(paths: Sequence[Path]) -> list[Volume]:
     for path in paths:
         kind = _kind(path)
         if kind == _TIFF and path.parent not in stacked:
-            stacked[path.parent] = io.read(path).shape[0] == 1
+            frames = read_series(path)
+            stacked[path.parent] = len(frames) == frames[0].shape[0] == 1
         is_slice = kind in slices.KINDS and (kind != _TIFF or stacked[path.parent])
-        key = (path.parent, kind) if is_slice else (path, ())
+        # any file of a DICOM series stands for its folder
+        alone = path.parent if kind == dicom.SUFFIXES else path
+        key = (path.parent, kind) if is_slice else (alone, ())
         groups.setdefault(key, []).append(path)
     for (place, kind), group in groups.items():
         if kind:
@@ -93,15 +98,17 @@ def open_files(paths: Sequence[Path]) -> list[Volume]:
         elif place.is_dir():
             volumes += open_folder(place)
         else:
-            volumes.append(open_one(place))
+            volumes += open_frames(place)
     return _named_apart(volumes)
 
 
 def _open_subject(folder: Path) -> list[Volume]:
-    files = _readable(folder, f"{folder.parent}/*/*")
+    whole = dicom.is_folder(folder)
+    files = [folder] if whole else _readable(folder, f"{folder.parent}/*/*")
     volumes = open_files(files) if files else []
     kinds = {_kind(path) for path in files}
-    if len(volumes) > 1 and kinds != {(slices.TENSORS,)}:
+    one_series = len({volume.metadata["files"] for volume in volumes}) == 1
+    if len(volumes) > 1 and not one_series and kinds != {(slices.TENSORS,)}:
         names = [path.name for path in files]
         shown = ", ".join(names[:_MOST_LISTED]) + (", …" * (len(names) > _MOST_LISTED))
         raise InputError(
@@ -145,10 +152,14 @@ def _kind(path: Path) -> Kind:
 
 def _named_apart(volumes: list[Volume]) -> list[Volume]:
     paths = [Path(volume.metadata["files"][0]) for volume in volumes]
+    frames = [
+        f"::{volume.metadata['frame']}" if "frame" in volume.metadata else ""
+        for volume in volumes
+    ]
     for names in (
         [volume.name for volume in volumes],
-        [path.parent.name for path in paths],
-        [str(path) for path in paths],
+        [path.parent.name + one for path, one in zip(paths, frames, strict=True)],
+        [f"{path}{one}" for path, one in zip(paths, frames, strict=True)],
     ):
         if len(set(names)) == len(names):
             return [

@@ -9,9 +9,10 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 __all__ = [
     "directions",
-    "line",
+    "line_weights",
     "otsu",
     "robust_deviation",
+    "shifted",
     "smooth",
     "wide",
     "without",
@@ -20,6 +21,7 @@ __all__ = [
 Array = NDArray[np.float32]
 Step = tuple[int, int, int]
 BOX = 11  # three boxes of 11 voxels reach 15 and blur as a Gaussian of 5.5
+SAMPLES = 64  # points of a line that are shared among voxels
 NORMAL = 1.4826  # standard deviations per median absolute deviation
 
 
@@ -64,51 +66,35 @@ def directions(largest: int = 2) -> list[Step]:
     ]
 
 
-def shifted(block: Array, step: Step, times: int) -> Array:
-    """What lies `times` steps further; zero beyond the block."""
+def shifted(block: Array, move: Step) -> Array:
+    """What lies further by so many voxels along z, y, x; zero beyond the block."""
     result = np.zeros_like(block)
-    here, there = _overlap(block.shape, step, times)
-    result[here] = block[there]
+    here, there = [], []
+    for size, far in zip(block.shape, move, strict=True):
+        here.append(slice(max(0, -far), max(0, size - max(0, far))))
+        there.append(slice(max(0, far), max(0, size + min(0, far))))
+    result[tuple(here)] = block[tuple(there)]
     return result
 
 
-def _overlap(
-    shape: tuple[int, ...], step: Step, times: int
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Voxels that have something `times` steps further, and what that is."""
-    moves = [
-        (min(abs(part * times), size), part * times >= 0)
-        for size, part in zip(shape, step, strict=True)
-    ]
-    begin = [slice(move, None) for move, _ in moves]
-    end = [
-        slice(None, size - move) for size, (move, _) in zip(shape, moves, strict=True)
-    ]
-    ahead = [forward for _, forward in moves]
-    here = tuple(e if f else b for b, e, f in zip(begin, end, ahead, strict=True))
-    there = tuple(b if f else e for b, e, f in zip(begin, end, ahead, strict=True))
-    return here, there
+def line_weights(step: Step, length: float) -> Array:
+    """What voxels weigh in a line through the middle of a block.
 
+    Args:
+        step: Its direction (z, y, x).
+        length: In voxels.
 
-def line(block: Array, step: Step, length: float) -> Array:
-    """The sum along a line with rounded ends, of `length` voxels between them."""
-    weights = _line_weights(length, float(np.linalg.norm(step)))
-    weighed = block * weights[0]
-    result = weighed.copy()
-    for times, weight in enumerate(weights[1:], 1):
-        source = weighed if weight == weights[0] else block * weight
-        for sign in (-1, 1):
-            here, there = _overlap(block.shape, step, sign * times)
-            result[here] += source[there]
-    return result
-
-
-def _line_weights(length: float, step: float) -> list[np.float32]:
-    """Weights of the middle and of each further step; all lines weigh the same."""
-    reach = length / 2
-    places = np.arange(0, reach + step, step)
-    weights = np.clip((reach + step / 2 - places) / step, 0, 1) * step
-    return [np.float32(weight) for weight in weights if weight > 0]
+    Returns:
+        A cube of odd sides; the sum is `length`.
+    """
+    reach = int(np.ceil(length / 2))
+    along = (np.arange(SAMPLES) + 0.5) / SAMPLES - 0.5
+    places = np.outer(along * length, np.array(step) / np.linalg.norm(step)) + reach
+    lattice = np.arange(2 * reach + 1)
+    # each point of the line is shared by the voxels around it
+    z, y, x = np.maximum(1 - np.abs(places[..., None] - lattice), 0).transpose(1, 0, 2)
+    weights = np.einsum("nz,ny,nx->zyx", z, y, x) * (length / SAMPLES)
+    return np.asarray(weights, np.float32)
 
 
 def robust_deviation(values: NDArray[np.floating]) -> float:

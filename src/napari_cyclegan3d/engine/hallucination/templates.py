@@ -4,24 +4,30 @@ Nobody knows the shape of what is missing, so the residual is compared with many
 templates at each voxel. A line that joins two structures of the enhanced volume which
 point at each other is far more likely than one somewhere else: there less evidence is
 needed, by as much as there are fewer such places.
+
+Lines that are thick enough are looked for on a grid of half the density: their
+responses vary slowly, and there are 49 of them at each place.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from napari_cyclegan3d.engine.hallucination.filters import (
     Array,
     Step,
     directions,
-    line,
+    line_weights,
     robust_deviation,
     shifted,
     smooth,
 )
 from napari_cyclegan3d.engine.hallucination.findings import Triple
+from napari_cyclegan3d.engine.hallucination.reduction import reduced
 
 __all__ = ["Search", "fit_search"]
 
@@ -29,7 +35,12 @@ LENGTH = 8.0  # of lines, in raw voxels
 BALL = 1.6  # thickness of balls, times that of lines
 APART = (8.0, 11.0)  # raw voxels from the middle of a gap to what lies beyond it
 ALIGNED = 0.9  # of the largest power: the structure has this direction
-THREADS = 2
+# deviation of lines, in raw voxels, from which every second voxel is enough
+THICK = 1.0
+# variance, in raw voxels, by which the coarse grid and its lines blur
+BLURRED = 0.5
+# directions that are looked along at a time
+HELD = 7
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,11 @@ class Search:
     gap: float = 0.0
     middle: float = 0.0
 
+    @property
+    def pitch(self) -> int:
+        """Raw voxels between places at which lines are looked for."""
+        return pitch_of(self.sigma)
+
     def best(self, residual: Array, structure: Array) -> Array:
         """The largest response at each voxel, as a z.
 
@@ -65,40 +81,37 @@ class Search:
             structure: What the enhanced volume shows, whitened twice.
         """
         best = np.abs(across(residual, self.sigma, BALL)) / np.float32(self.ball)
-        rest, there = (across(block, self.sigma) for block in (residual, structure))
-        more = self._expected(there)
+        rest, there = (on_grid(block, self.sigma) for block in (residual, structure))
+        lines = self._lines(rest, there if self.power else None)
+        found = interpolated(lines, self.pitch)[tuple(map(slice, best.shape))]
+        return np.asarray(np.maximum(best, found) - np.float32(self.middle))
 
-        def along(both: tuple[Step, float]) -> Array:
-            step, deviation = both
-            z: Array = line(rest, step, LENGTH) / np.float32(deviation)
-            if more is None:
-                return np.asarray(np.abs(z))
-            return np.asarray(np.float32(self.sign) * z + more(step, deviation))
-
-        pairs = list(zip(directions(), self.lines, strict=True))
-        with ThreadPoolExecutor(THREADS) as pool:
-            for z in pool.map(along, pairs):
-                np.maximum(best, z, out=best)
-        return np.asarray(best - np.float32(self.middle))
-
-    def _expected(self, there: Array) -> Callable[[Step, float], Array] | None:
-        """By direction and its deviation: what a gap adds to z; None: not known."""
-        if not self.power:
-            return None
+    def _lines(self, rest: Array, there: Array | None) -> Array:
+        """The largest response to a line; structures, if known, say where they lack."""
+        best = np.zeros_like(rest)
+        if there is None:
+            for _, z in self.along(rest):
+                np.maximum(best, np.abs(z), out=best)
+            return best
         top = self.strongest(there)
-        lacking = self.lacking(top)
-        weight = np.float32(self.gap / max(self.power, 2.0))
+        weight = self.lacking(top) * np.float32(self.gap / max(self.power, 2.0))
+        both = zip(self.along(rest), self.along(there), strict=True)
+        for (step, z), (_, power) in both:
+            np.maximum(best, z + weight * self.joined(power, top, step), out=best)
+        return best
 
-        def more(step: Step, deviation: float) -> Array:
-            power = line(there, step, LENGTH) * np.float32(self.sign / deviation)
-            return np.asarray(weight * lacking * self.joined(power, top, step))
-
-        return more
+    def along(self, block: Array) -> Iterator[tuple[Step, Array]]:
+        """The directions with the responses to lines, as z of what structures are."""
+        for step, response, deviation in zip(
+            directions(), responses(block, self.pitch), self.lines, strict=True
+        ):
+            response *= np.float32(self.sign / deviation)
+            yield step, response
 
     def strongest(self, there: Array) -> Array:
         """The largest power over all directions."""
         top = np.zeros_like(there)
-        for power in self.powers(there):
+        for _, power in self.along(there):
             np.maximum(top, power, out=top)
         return top
 
@@ -106,11 +119,6 @@ class Search:
         """Where at least half of a structure is missing; 0 to 1."""
         left = np.float32(1.5) - top * np.float32(2 / self.power)
         return np.asarray(np.clip(left, 0, 1))
-
-    def powers(self, there: Array) -> Iterator[Array]:
-        """Power of the structures in each direction."""
-        for step, deviation in zip(directions(), self.lines, strict=True):
-            yield line(there, step, LENGTH) * np.float32(self.sign / deviation)
 
     def joined(self, power: Array, top: Array, step: Step) -> Array:
         """Where a line would join two structures that point at each other; 0 to 1.
@@ -120,21 +128,66 @@ class Search:
             top: The largest over all directions.
             step: The direction.
         """
-        size = float(np.linalg.norm(step))
+        size = float(np.linalg.norm(step)) * self.pitch
         there = np.where(power > ALIGNED * top, power, np.float32(0))
         both = np.zeros_like(power)
         for apart in APART:
-            times = round(apart / size)
-            ahead, behind = shifted(there, step, times), shifted(there, step, -times)
+            z, y, x = (round(part * apart / size) for part in step)
+            ahead, behind = shifted(there, (z, y, x)), shifted(there, (-z, -y, -x))
             np.maximum(both, np.minimum(ahead, behind), out=both)
         clear = both * np.float32(2 / self.power) - np.float32(0.5)
         return np.asarray(np.clip(clear, 0, 1))
+
+
+def pitch_of(sigma: Triple) -> int:
+    """Voxels between the places at which lines of this deviation are looked for."""
+    return 2 if min(sigma) >= THICK else 1
 
 
 def across(block: Array, sigma: Triple, times: float = 1.0) -> Array:
     """Smoothed over the thickness of a template; nothing lies beyond the block."""
     widths = tuple(times * one for one in sigma)
     return smooth(block, widths, mode="constant")
+
+
+def on_grid(block: Array, sigma: Triple) -> Array:
+    """Smoothed over the thickness of lines, at the places where these are looked for.
+
+    The first place is the middle of the block's first voxels: blocks of a volume that
+    begin at even voxels share their places.
+    """
+    pitch = pitch_of(sigma)
+    if pitch == 1:
+        return across(block, sigma)
+    z, y, x = (float(np.sqrt(max(one**2 - BLURRED, 0))) for one in sigma)
+    ends = [(0, -size % pitch) for size in block.shape]
+    return reduced(np.pad(across(block, (z, y, x)), ends), pitch)
+
+
+@torch.inference_mode()
+def responses(block: Array, pitch: int) -> Iterator[Array]:
+    """The block summed along lines in all directions, one after another."""
+    weights = _weights(pitch)
+    given = torch.from_numpy(block)[None, None]
+    for some in weights.split(HELD):
+        found = functional.conv3d(given, some, padding=some.shape[-1] // 2)
+        yield from found[0].numpy()
+
+
+@lru_cache(maxsize=2)
+def _weights(pitch: int) -> torch.Tensor:
+    lines = [line_weights(step, LENGTH / pitch) for step in directions()]
+    return torch.from_numpy(np.stack(lines))[:, None]
+
+
+@torch.inference_mode()
+def interpolated(block: Array, times: int) -> Array:
+    """Linearly between the middles of voxels, at `times` as many along each axis."""
+    if times == 1:
+        return block
+    given = torch.from_numpy(block)[None, None]
+    found = functional.interpolate(given, scale_factor=times, mode="trilinear")
+    return np.asarray(found[0, 0].numpy())
 
 
 def fit_search(blocks: Sequence[tuple[Array, Array]], sigma: Triple) -> Search:
@@ -144,20 +197,18 @@ def fit_search(blocks: Sequence[tuple[Array, Array]], sigma: Triple) -> Search:
         blocks: Residuals and structures, both whitened twice.
         sigma: Of the lines across, blur included, along z, y, x, in raw voxels.
     """
-    rests = [across(rest, sigma) for rest, _ in blocks]
-    lines = tuple(
-        _deviation([line(rest, step, LENGTH) for rest in rests])
-        for step in directions()
-    )
+    pitch = pitch_of(sigma)
+    rests = [responses(on_grid(rest, sigma), pitch) for rest, _ in blocks]
+    lines = tuple(_deviation(same) for same in zip(*rests, strict=True))
     ball = _deviation([across(rest, sigma, BALL) for rest, _ in blocks])
     search = Search(sigma, lines, ball)
-    search = _expecting(search, [across(there, sigma) for _, there in blocks])
+    search = _expecting(search, [on_grid(there, sigma) for _, there in blocks])
     best = np.concatenate([search.best(*both).ravel()[::7] for both in blocks])
     return replace(search, middle=float(np.median(best)))
 
 
-def _deviation(responses: Sequence[Array]) -> float:
-    values = np.concatenate([one[::2, ::2, ::2].ravel() for one in responses])
+def _deviation(found: Sequence[Array]) -> float:
+    values = np.concatenate([one.ravel()[::3] for one in found])
     return max(robust_deviation(values), 1e-9)
 
 
@@ -187,7 +238,7 @@ def _with_odds(search: Search, structures: Sequence[Array]) -> Search:
         gap = np.zeros(there.shape, bool)
         top = search.strongest(there)
         lacking = search.lacking(top)
-        for step, power in zip(directions(), search.powers(there), strict=True):
+        for step, power in search.along(there):
             gap |= search.joined(power, top, step) * lacking > 0.5
         gaps, count = gaps + int(gap.sum()), count + gap.size
     return replace(search, gap=float(np.log(count / max(gaps, count * 1e-3))))

@@ -6,6 +6,7 @@ may only contradict it, since a network copies their noise. Support takes indepe
 data.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +84,8 @@ class Judgement:
         stands: Whether the independent data can speak against an object, if there are
             any.
         p: Of the hypothesis that the object is real.
-        odds: log10 of how much better invented explains the data than real does.
+        odds: log10 of how much better invented explains the data than real does, or of
+            how many objects as clear noise alone would make: the larger.
     """
 
     verdict: NDArray[Any]
@@ -161,22 +163,21 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
     given = [own] if against is None else [own, against]
     fits = [_Real.of(one) for one in given]
     ps = [fit.p(one) for fit, one in zip(fits, given, strict=True)]
-    odds = np.max([fit.odds(e) for fit, e in zip(fits, given, strict=True)], axis=0)
-    if against is None:
-        odds = np.maximum(odds, _noise_odds(own, tested.places))
+    odds = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
+    odds.append(_noise_odds(given, tested.places))
     supported = np.zeros(len(same), np.bool_)
     if again is not None:
         supported = again.supports(tested.threshold) & same
         if not tested.fresh:
             # the raw volume's noise is in what is tested and in what it is tested by:
             # so clear that noise would hardly look like it once in the whole volume
-            supported &= _noise_odds(own, tested.places) <= 0
+            supported &= _noise_odds([own], tested.places) <= 0
     return Judgement(
         verdict=verdict(own, against, supported, prior_only),
         evidence=against or own,
         confirmation=own.confirmation if again is None else again.confirmation,
         p=cauchy(ps, [1.0] * len(ps)) if against else ps[0],
-        odds=odds,
+        odds=np.max(odds, axis=0),
         stands=again is None or against is not None,
     )
 
@@ -194,14 +195,15 @@ def stands(own: Evidence, again: Evidence) -> bool:
     return bool(np.median(again.support[clear]) >= LEAST_MEAN)
 
 
-def _noise_odds(own: Evidence, places: float) -> Numbers:
-    """log10 of how many objects as clear as each noise alone makes in the volume.
+def _noise_odds(given: Sequence[Evidence], places: float) -> Numbers:
+    """log10 of how many objects as clear in all data noise alone makes in the volume.
 
     A network that takes noise for structure confirms it by the same noise: what it
     made is no clearer than noise is somewhere.
     """
-    clear = np.minimum(own.power, own.confirmation)
-    return np.asarray((norm.logsf(clear) + np.log(places)) / np.log(10))
+    clear = [np.minimum(one.power, one.confirmation) for one in given]
+    chance = np.sum([norm.logsf(one) for one in clear], axis=0)
+    return np.asarray((chance + np.log(places)) / np.log(10))
 
 
 def bh(ps: Numbers) -> Numbers:

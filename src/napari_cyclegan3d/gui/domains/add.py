@@ -45,8 +45,8 @@ class AddBar(QWidget):
         self.line = QLineEdit()
         self.line.setPlaceholderText("path or pattern")
         self.line.setToolTip(
-            "A file, a folder, a pattern such as scans/**/*.nii.gz, FILE.h5::dataset; "
-            "each may end in a region, [0:64,:,100:200]"
+            "A file, a folder, a pattern such as scans/**/*.nii.gz, FILE.h5::dataset, "
+            "bids:FOLDER?suffix=T1w; each may end in a region, [0:64,:,100:200]"
         )
         self.button = QPushButton("Add")
         self.button.setToolTip("Add layers, files or a folder")

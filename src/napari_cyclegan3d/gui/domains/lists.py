@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.gui.choosing import Asker
 from napari_cyclegan3d.gui.domains.add import AddBar
 from napari_cyclegan3d.gui.domains.editor import RowEditor
 from napari_cyclegan3d.gui.domains.facts import Facts, describe
@@ -76,9 +77,10 @@ class DomainList(QGroupBox):
         layout.addLayout(bar)
         layout.addWidget(self.editor)
         layout.addWidget(self.note)
-        accept_drops(self, shown.viewer, self.add_all)
+        self._asker = Asker(self)
+        accept_drops(self, shown.viewer, self._take)
 
-        self.add_bar.chosen.connect(self.add_all)
+        self.add_bar.chosen.connect(self._take)
         self.add_bar.refused.connect(self._say)
         self.remove_button.clicked.connect(self._remove)
         self.view.delete_pressed.connect(self._remove)
@@ -149,6 +151,10 @@ class DomainList(QGroupBox):
         for row in self._rows[before:]:
             self._look(row)
         self.changed.emit()
+
+    def _take(self, items: Sequence[Item]) -> None:
+        """Add what was dropped or chosen; ask what it leaves open."""
+        self._asker.ask(items, self.add_all, self._say)
 
     def preview_place(self) -> tuple[int, int, int, int] | None:
         """Number of a volume in this domain, and the centre of its previews in it.

@@ -12,6 +12,7 @@ from napari.utils.notifications import show_warning
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.events import EnhanceStarted, TileDone, Warned
 from napari_cyclegan3d.engine.hallucination.events import Working
+from napari_cyclegan3d.gui.choosing import Asker
 from napari_cyclegan3d.gui.closing import DockGuard, Work
 from napari_cyclegan3d.gui.enhance.checking import found, offer_inspection
 from napari_cyclegan3d.gui.enhance.preview import EnhancePreview
@@ -60,6 +61,9 @@ class EnhanceController:
         self._failures: list[Failure] = []
         self._then: Callable[[], None] | None = None
 
+        self._asker = Asker(dock, executor)
+
+        dock.source.wanted.connect(self.add)
         dock.model.changed.connect(self._on_model)
         dock.model.failed.connect(self._on_bad_model)
         dock.box_button.clicked.connect(lambda: self.preview(None, slab=False))
@@ -94,7 +98,10 @@ class EnhanceController:
         self.add([one for one in items if one not in models])
 
     def add(self, items: Sequence[Image | Path]) -> None:
-        """Put layers, files and folders into the queue."""
+        """Put layers, files and folders into the queue; ask what they leave open."""
+        self._asker.ask(items, self._add, self.dock.status.refuse)
+
+    def _add(self, items: Sequence[Image | Path | str]) -> None:
         refused = self.dock.source.add(items)
         self.dock.show_queue()
         if refused:

@@ -34,6 +34,7 @@ class SourcePage(QWidget):
     """A layer and its frames, buttons that fill the queue, and the queue."""
 
     changed = Signal()
+    wanted = Signal(list)  # paths of files and folders for the queue
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -108,7 +109,7 @@ class SourcePage(QWidget):
         waiting = self.queue.waiting
         return (waiting[0] if waiting else self.layer_entry()).source
 
-    def add(self, items: Iterable[Image | Path]) -> list[str]:
+    def add(self, items: Iterable[Image | Path | str]) -> list[str]:
         """Put layers, files and folders into the queue.
 
         Returns:
@@ -147,7 +148,7 @@ class SourcePage(QWidget):
     def _add_paths(self, names: list[str]) -> None:
         if names:
             remember(FOLDER_KEY, str(Path(names[0]).parent))
-        self.add(Path(name) for name in names)
+        self.wanted.emit([Path(name) for name in names])
 
     def _on_layer(self) -> None:
         layer = self.layer
@@ -197,15 +198,19 @@ class FrameRange(QWidget):
         return range(self.first.value(), self.last.value() + 1)
 
 
-def entry_of(item: Image | Path, frames: range | None = None) -> Entry:
+def entry_of(item: Image | Path | str, frames: range | None = None) -> Entry:
     """An item of the queue; files are looked at later, when it is their turn.
+
+    Args:
+        item: A layer, a path, or what `open_domain` takes.
+        frames: Those of a series.
 
     Raises:
         InputError: It is no volume that can be enhanced.
     """
     if isinstance(item, Image):
         to_volume(item, frames.start if frames else 0)
-    elif not io.can_read(item) and not item.is_dir():
+    elif isinstance(item, Path) and not io.can_read(item) and not item.is_dir():
         raise InputError(
             f"{item.name}: no volume that can be read; known files are "
             f"{', '.join(io.READABLE_SUFFIXES)}"

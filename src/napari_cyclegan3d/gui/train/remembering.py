@@ -16,6 +16,7 @@ from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.gui.preferences import preferences
 from napari_cyclegan3d.gui.remembered import recall, remember
 from napari_cyclegan3d.gui.source import Source
+from napari_cyclegan3d.io.bids import is_bids
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.train.dock import TrainDock
@@ -151,10 +152,10 @@ def _present(sources: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _exists(text: str) -> bool:
-    """Whether the file is there; of a pattern that is seen when it is opened."""
+    """Whether the file is there; of a pattern or a query, opening it tells."""
     try:
         named = str(Source.of(text).item)
     except InputError:
         return False
     file = named.rpartition("::")[0] or named
-    return glob.has_magic(file) or Path(file).exists()
+    return is_bids(named) or glob.has_magic(file) or Path(file).exists()

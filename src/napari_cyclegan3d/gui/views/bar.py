@@ -46,6 +46,7 @@ class ViewsBar(QWidget):
 
     Attributes:
         buttons: By the name of the view.
+        hint: What a key does.
         readout: What is known of the place below the cursor.
         status: Why something cannot be shown.
 
@@ -69,6 +70,7 @@ class ViewsBar(QWidget):
         self.share = QSlider(Qt.Orientation.Horizontal)
         self.rate = QDoubleSpinBox()
         self.pause = small_button("Pause", "Stay at what is seen", checkable=True)
+        self.hint = QLabel()
         self.readout, self.status = status_line(), status_line()
         self.plot = ProfilePlot(viewer)
         self._make_controls()
@@ -154,16 +156,16 @@ class ViewsBar(QWidget):
         blinking.addWidget(self.rate)
         blinking.addWidget(self.pause)
         blinking.addStretch(1)
-        hint = QLabel(f"{HOLD}, held over the canvas, shows only the raw volume.")
-        hint.setStyleSheet("font-size: 8pt")
-        hint.setWordWrap(True)
+        self.hint.setText(f"{HOLD}, held over the canvas, shows only the raw volume.")
+        self.hint.setStyleSheet("font-size: 8pt")
+        self.hint.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(grid)
         layout.addWidget(self.share)
         layout.addLayout(blinking)
-        layout.addWidget(hint)
+        layout.addWidget(self.hint)
         layout.addWidget(self.readout)
         layout.addWidget(self.plot)
         layout.addWidget(self.status)

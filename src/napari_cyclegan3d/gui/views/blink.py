@@ -40,7 +40,8 @@ class Blink:
     ) -> None:
         self._caption, self._rate = caption, rate
         self._turns = [shown.enhanced, shown.raw]
-        self._names = {shown.raw: "raw", shown.enhanced: "enhanced"}
+        raw, enhanced = shown.names
+        self._names = {shown.raw: raw, shown.enhanced: enhanced}
         self._changed = Changed()
         self._matched = Matched(shown)
         hide_others(self._changed, viewer, (shown.raw, shown.enhanced), shown)

@@ -25,8 +25,9 @@ def words_at(shown: Shown, world: Sequence[float]) -> str:
         world: Where, in the world of the viewer (z, y, x last).
     """
     place = tuple(world)[-3:]
-    parts = [f"raw {_value(shown.raw, place)}"]
-    parts.append(f"enhanced {_value(shown.enhanced, place)}")
+    raw, enhanced = shown.names
+    parts = [f"{raw} {_value(shown.raw, place)}"]
+    parts.append(f"{enhanced} {_value(shown.enhanced, place)}")
     if shown.truth is not None:
         parts.append(f"truth {_value(shown.truth, place)}")
     if shown.residual is not None:

@@ -21,6 +21,7 @@ class Shown:
         inspection: All that was found; None before an inspection.
         maps: By name, as in `Inspected`; single voxels of them are read.
         truth: The true volume, if it is known.
+        names: What the raw and the enhanced volume are called on the canvas.
     """
 
     raw: Image
@@ -30,3 +31,4 @@ class Shown:
     inspection: Inspection | None = None
     maps: Mapping[str, Volume] = field(default_factory=dict)
     truth: Image | None = None
+    names: tuple[str, str] = ("raw", "enhanced")

@@ -38,7 +38,8 @@ class SideBySide:
         self._matched = Matched(shown)
         self.copies: list[Layer] = []
         self._mirrors: list[Mirror] = []
-        cells = {"raw volume": shown.raw, "enhanced volume": shown.enhanced}
+        raw, enhanced = shown.names
+        cells = {f"{raw} volume": shown.raw, f"{enhanced} volume": shown.enhanced}
         if shown.truth is not None:
             cells["true volume"] = shown.truth
         self._volumes = list(cells.values())

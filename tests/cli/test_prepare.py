@@ -1,0 +1,301 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_cyclegan3d import io, prepare
+from napari_cyclegan3d.engine.pairing import matched
+from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.io.domains import open_domain
+
+Command = Callable[..., Any]
+SHAPE = (24, 30, 28)
+OBLIQUE = np.array(
+    [
+        [2.0, 0.3, 0.0, -30.0],
+        [-0.45, 1.2, 0.2, 12.0],
+        [0.1, -0.2, 1.4, 7.5],
+        [0, 0, 0, 1],
+    ]
+)
+# beside the checkout, not in it
+SCANS = Path(__file__).parents[2].parent / "shared" / "data" / "odd_nifti"
+T1, T2 = (SCANS / f"openms_raw_p12_study1_T{one}W.nii.gz" for one in (1, 2))
+
+
+def head(seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    z, y, x = (np.linspace(-1, 1, size) for size in SHAPE)
+    inside = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 < 0.6
+    texture = gaussian_filter(random.normal(size=SHAPE), 1.5)
+    return (inside * (900 + 900 * texture) + 30 * random.random(SHAPE)).astype("u2")
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> Path:
+    """A folder with T1 and T2 of three subjects, and masks/ of them."""
+    folder = tmp_path / "heads"
+    (folder / "masks").mkdir(parents=True)
+    for number in range(3):
+        grey = head(number)
+        t1 = Volume(grey, OBLIQUE, "millimeter")
+        t2 = Volume(2000 - grey.astype("i2"), OBLIQUE, "millimeter")
+        mask = Volume((grey > 300).astype("u1"), OBLIQUE, "millimeter")
+        io.write(t1, folder / f"sub-{number}_T1w.nii.gz")
+        io.write(t2, folder / f"sub-{number}_T2w.nii.gz")
+        io.write(mask, folder / "masks" / f"sub-{number}_mask.nii.gz")
+    return folder
+
+
+def test_every_step_is_a_command_with_all_its_settings(command: Command) -> None:
+    listed = command("prepare", "--help")
+    assert listed.code == 0
+    for name, step in prepare.STEPS.items():
+        assert f"    {name}" in listed.out
+        shown = command("prepare", name, "--help")
+        assert shown.code == 0
+        for field in step.settings.model_fields:
+            assert f"--{field} " in shown.out
+    for name in ("pair", "split", "openneuro"):
+        assert f"    {name}" in listed.out
+        assert command("prepare", name, "--help").code == 0
+
+
+def test_one_volume_goes_to_one_file_and_the_history_grows(
+    command: Command, heads: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "one.nii.gz", tmp_path / "two.tif"
+    source = heads / "sub-0_T1w.nii.gz"
+    result = command("prepare", "crop", source, "-o", first, "--margin=2")
+    assert result.code == 0
+    assert f"{first}: (" in result.out
+    assert command("prepare", "resample", first, "-o", second).code == 0
+    volume = prepare.opened(str(second))
+    steps = [record.step for record in volume.metadata["prepared"]]
+    assert steps == ["crop", "resample"]
+    assert volume.metadata["prepared"][0].source.name == "sub-0_T1w.nii.gz"
+    back = tmp_path / "back.nii.gz"
+    assert command("prepare", "undo", second, "-o", back, "--back", 2).code == 0
+    np.testing.assert_allclose(io.read(back).affine, io.read(source).affine, atol=1e-5)
+    assert io.read(back).shape == SHAPE
+
+
+def test_several_volumes_go_to_a_folder_each_with_its_partner(
+    command: Command, heads: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "masked"
+    result = command(
+        "prepare", "mask", heads / "*_T1w.nii.gz", "-o", out,
+        "--mask", heads / "masks",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert len(list(out.glob("*.prepared.json"))) == 3
+    for number in range(3):
+        name = f"sub-{number}_T1w.nii.gz"
+        grey = io.read(heads / name).read()
+        wanted = np.where(grey > 300, grey, 0)
+        np.testing.assert_array_equal(io.read(out / name).read(), wanted)
+        record = prepare.opened(str(out / name)).metadata["prepared"][0]
+        assert record.partner.name == f"sub-{number}_mask.nii.gz"
+    # the folder is a domain: the records in it are no volumes
+    assert len(open_domain([str(out)])) == 3
+
+
+def test_settings_come_from_a_file_and_from_options(
+    command: Command, heads: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "pad.yaml"
+    config.write_text("margin: [4, 4, 4]\nmultiple: 1\n")
+    out = tmp_path / "out.tif"
+    result = command(
+        "prepare", "pad", heads / "sub-0_T1w.nii.gz", "-o", out,
+        "--config", config, "--multiple=8",
+    )  # fmt: skip
+    assert result.code == 0
+    assert io.read(out).shape == (32, 40, 40)
+
+
+def test_warnings_are_printed_and_kept(
+    command: Command, heads: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mask.nii.gz"
+    source = heads / "sub-0_T1w.nii.gz"
+    result = command("prepare", "brain-mask", source, "-o", out, "--method=otsu")
+    assert result.code == 0
+    assert "warning: sub-0_T1w.nii.gz: the mask is the largest object" in result.err
+    content = json.loads(out.with_name("mask.nii.gz.prepared.json").read_text())
+    assert "not a brain extraction" in content["records"][0]["remarks"][0]
+
+
+def test_what_is_there_is_replaced_only_on_demand(
+    command: Command,
+    heads: Path,
+    tmp_path: Path,
+    contents: Callable[[Path], dict[str, str]],
+) -> None:
+    source, out = heads / "sub-0_T1w.nii.gz", tmp_path / "out.tif"
+    assert command("prepare", "pad", source, "-o", out).code == 0
+    before = contents(tmp_path)
+    result = command("prepare", "pad", source, "-o", out, "--multiple=32")
+    assert result.code == 1
+    assert "exists already; replace it with --overwrite" in result.sentence
+    assert contents(tmp_path) == before
+    result = command(
+        "prepare", "pad", source, "-o", out, "--multiple=32", "--overwrite"
+    )
+    assert result.code == 0
+    assert io.read(out).shape == (32, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["pad", "nowhere.nii", "-o", "OUT.tif"], 1, "nowhere.nii"),
+        (["pad", "T1", "-o", "OUT.jpg"], 1, "files of this kind cannot be written"),
+        (["pad", "T1", "T2", "-o", "OUT.tif"], 1, "one file for 2 volumes"),
+        (["pad", "T1", "SAME", "-o", "OUT"], 1, "would be written 2 times"),
+        (["pad", "T1", "-o", "T1", "--overwrite"], 1, "is the input, too"),
+        (["mask", "T1", "-o", "OUT.tif", "--mask", "M0", "M1"], 1, "for 1 inputs"),
+        (["mask", "T1", "-o", "OUT.tif"], 2, "required: --mask"),
+        (["pad", "T1", "-o", "OUT.tif", "--multiple=0"], 2, "multiple = 0"),
+        (["undo", "T1", "-o", "OUT.tif"], 1, "nothing tells how it was prepared"),
+        (["crop", "EMPTY", "-o", "OUT.tif"], 1, "choose a volume that shows"),
+        (["slices", "EMPTY", "-o", "OUT.tif"], 1, "raise it, or lower the threshold"),
+        (["n4", "EMPTY", "-o", "OUT.tif"], 1, "no voxel in the mask is above 0"),
+        (["pair", "T1", "EMPTY", "-o", "OUT", "--n4=false"], 1, "every voxel is 0"),
+        (["pair", "DIR/*", "T2", "-o", "OUT"], 1, "names 6 volumes"),
+        (["split", "--a", "T1", "-o", "OUT"], 1, "of too few subjects"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
+    command: Command,
+    heads: Path,
+    tmp_path: Path,
+    contents: Callable[[Path], dict[str, str]],
+    arguments: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    if arguments[0] == "n4":
+        pytest.importorskip("SimpleITK", reason="N4 is SimpleITK's")
+    io.write(
+        Volume(np.zeros(SHAPE, "u1"), OBLIQUE, "millimeter"), tmp_path / "empty.nii"
+    )
+    same = tmp_path / "same" / "sub-0_T1w.nii.gz"
+    same.parent.mkdir()
+    same.write_bytes((heads / same.name).read_bytes())
+    names = {
+        "SAME": same,
+        "DIR": heads,
+        "T1": heads / "sub-0_T1w.nii.gz",
+        "T2": heads / "sub-0_T2w.nii.gz",
+        "M0": heads / "masks" / "sub-0_mask.nii.gz",
+        "M1": heads / "masks" / "sub-1_mask.nii.gz",
+        "EMPTY": tmp_path / "empty.nii",
+        "OUT": tmp_path / "out",
+    }
+    given = []
+    for one in arguments:
+        for name, path in names.items():
+            if one == name or one.startswith((f"{name}.", f"{name}/")):
+                one = one.replace(name, str(path), 1)
+                break
+        given.append(one)
+    before = contents(tmp_path)
+    result = command("prepare", *given)
+    assert result.code == code, result.err
+    assert sentence in result.sentence, result.err
+    left = {path for path in contents(tmp_path) if not path.startswith("out")}
+    assert left == set(before)
+    assert not any((tmp_path / "out").rglob("*.*"))
+
+
+def test_a_pair_is_made_by_one_command_and_trained_on_by_another(
+    command: Command, tmp_path: Path, tiny: list[str]
+) -> None:
+    grey = head()
+    io.write(Volume(grey, OBLIQUE, "millimeter"), tmp_path / "one_T1.nii.gz")
+    shifted = OBLIQUE @ np.diag([0.5, 0.8, 0.9, 1])
+    shifted[:3, 3] += (1.3, -2.2, 0.4)
+    fine = Volume(grey.repeat(2, 0), shifted, "millimeter")
+    io.write(fine, tmp_path / "one_T2.nii.gz")
+    out = tmp_path / "pair"
+    result = command(
+        "prepare", "pair", tmp_path / "one_T1.nii.gz", tmp_path / "one_T2.nii.gz",
+        "-o", out, "--n4=false",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    pair = open_domain([str(out / "a")]), open_domain([str(out / "b")])
+    assert matched(*pair) == [(0, 0)]
+    trained = command(
+        "train", "--a", out / "a", "--b", out / "b", "--run", tmp_path / "run",
+        "--sampling.pairs=true", "--loss.paired=1", *tiny, "--steps=1",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_t1_and_t2_of_one_head_come_onto_one_grid(
+    command: Command, tmp_path: Path, tiny: list[str]
+) -> None:
+    """Two scans as the scanner wrote them: oblique, on grids of their own."""
+    if not T1.exists():
+        pytest.skip(f"needs {T1.name} in the folder shared/data beside the checkout")
+    out = tmp_path / "pair"
+    result = command("prepare", "pair", T1, T2, "-o", out, "--n4=false")
+    assert result.code == 0, result.err
+    a, b = open_domain([str(out / "a")])[0], open_domain([str(out / "b")])[0]
+    assert a.shape == b.shape
+    np.testing.assert_array_equal(a.affine, b.affine)
+    first = np.linalg.inv(io.read(T1).affine) @ a.affine
+    np.testing.assert_allclose(first, first.round(), atol=1e-4)
+    # where one head ends, so does the other
+    inside = a.read() > 100, b.read() > 100
+    overlap = (inside[0] & inside[1]).sum() / (inside[0] | inside[1]).sum()
+    assert overlap > 0.85
+    for one, original in ((a, T1), (b, T2)):
+        records = prepare.opened(one.metadata["files"][0]).metadata["prepared"]
+        assert records[0].source.name == original.name
+        back = tmp_path / original.name
+        result = command("prepare", "undo", one.metadata["files"][0], "-o", back)
+        assert result.code == 0
+        source, again = io.read(original), io.read(back)
+        assert again.shape == source.shape
+        np.testing.assert_allclose(again.affine, source.affine, atol=1e-3)
+
+
+def test_subjects_are_split_by_one_command_and_trained_on_by_another(
+    command: Command, heads: Path, tmp_path: Path, tiny: list[str]
+) -> None:
+    out = tmp_path / "split"
+    result = command(
+        "prepare", "split", "--a", heads / "*_T1w.nii.gz", "--b",
+        heads / "*_T2w.nii.gz", "-o", out, "--validation=0.3", "--test=0.3",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert "train: 1 subjects" in result.out
+    trained = command(
+        "train", "--a", out / "a.json", "--b", out / "b.json", "--run",
+        tmp_path / "run", "--sampling.pairs=true", "--loss.paired=1",
+        "--validation.every=1", *tiny, "--steps=1",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    assert "is not used" not in trained.err
+
+
+def test_preparing_starts_without_heavy_libraries(process: Command) -> None:
+    program = (
+        "import sys, time; start = time.process_time(); "
+        "from napari_cyclegan3d import prepare; "
+        "heavy = {'torch', 'SimpleITK', 'napari', 'qtpy', 'scipy.ndimage', 'pooch'}; "
+        "print(sorted(heavy & set(sys.modules)), time.process_time() - start)"
+    )
+    result = process(program)
+    assert result.code == 0, result.err
+    loaded, seconds = result.out.strip().rsplit(" ", 1)
+    assert loaded == "[]"
+    assert float(seconds) < 2
