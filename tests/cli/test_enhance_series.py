@@ -63,8 +63,7 @@ def test_an_interrupted_series_goes_on_where_it_was(
     # as it is left by a process that was killed in the last frame
     group = zarr.open_group(output, mode="r+")
     note: Any = group.attrs[NOTE]
-    model_volume = {"state": "unfinished"}
-    group.attrs[NOTE] = {**note, **model_volume}
+    group.attrs[NOTE] = {**note, "state": "unfinished"}
     shutil.rmtree(output / "0" / "c" / "2")
     outcome = command(*arguments)
     assert outcome.code == 0, outcome.err
@@ -117,8 +116,14 @@ def edges(affine: NDArray[Any], shape: Any) -> NDArray[np.float64]:
         ("nibabel_anatomical.nii", None),
         ("nibabel_example_nifti2.nii.gz", None),
         ("nibabel_example4d.nii.gz", (slice(3, 9), slice(20, 44), slice(30, 51))),
-        ("openms_raw_p12_study1_T1W.nii.gz", (slice(9, 20), slice(99, 131), slice(70))),
-        ("openms_raw_p12_study1_T2W.nii.gz", (slice(5), slice(7, 40), slice(300, 348))),
+        (
+            "openms_raw_p12_study1_T1W.nii.gz",
+            (slice(9, 20), slice(99, 131), slice(130)),
+        ),
+        (
+            "openms_raw_p12_study1_T2W.nii.gz",
+            (slice(20, 25), slice(97, 140), slice(150, 348)),
+        ),
     ],
 )
 def test_real_oddities_keep_their_eight_corners_at_twice_the_size(
@@ -158,6 +163,8 @@ def test_real_oddities_keep_their_eight_corners_at_twice_the_size(
     assert image.shape[3:] == source.shape[3:]
     for affine in (image.get_sform(), image.get_qform()):
         assert np.abs(edges(affine, image.shape[:3]) - expected).max() < 1e-3
+    if isinstance(image, nib.Nifti2Image):
+        return  # which ITK does not know
     read = sitk.ReadImage(str(path))
     turn = np.array(read.GetDirection()).reshape(read.GetDimension(), -1)[:3, :3]
     affine = np.eye(4)

@@ -53,6 +53,15 @@ def test_enhance_puts_the_selected_layers_into_the_queue(viewer: Any) -> None:
     assert [source.item for source in dock.queue.sources()] == [chosen]
 
 
+def test_prepare_chooses_the_selected_layer_also_a_mask(viewer: Any) -> None:
+    mask = viewer.add_labels(np.ones((4, 4, 4), int), name="mask")
+    for chosen in (viewer.layers["another"], mask):
+        viewer.layers.selection = {chosen}
+        press(viewer, "napari/layers/filter", f"{PLUGIN}.prepare_layer")
+        _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+        assert dock.volume.layer == chosen
+
+
 def test_inspect_chooses_the_selected_result_and_its_source(viewer: Any) -> None:
     source, another = viewer.layers
     result = add_result(viewer, source)

@@ -121,6 +121,7 @@ def _beginning(options: argparse.Namespace) -> tuple[dict[str, Any], "Model | No
         return load_preset(options.preset).settings, None
     if options.start_from is not None:
         model = load_model(options.start_from)
+        model.check_native("trained on")
         trained = model.header.config.model_dump()
         return {key: trained[key] for key in OF_THE_MODEL}, model
     return {}, None

@@ -12,11 +12,11 @@ import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import safetensors
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -24,6 +24,7 @@ from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.cyclegan import build_generators
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.foreign import ForeignGenerator, ForeignGraph
 from napari_cyclegan3d.engine.gan import Gan
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import (
@@ -77,7 +78,12 @@ class Provenance(Settings):
 
 
 class ModelHeader(Settings):
-    """The JSON in the header of a model file."""
+    """The JSON in the header of a model file.
+
+    Attributes:
+        foreign: The graph of another program that the model is made of, if it is; of
+            `config` then only dims, slice_axis and scale mean anything.
+    """
 
     format: Literal[1]
     scale: Literal[1, 2, 4]
@@ -86,6 +92,13 @@ class ModelHeader(Settings):
     intensity_b: Intensity
     provenance: Provenance
     config: TrainConfig
+    foreign: ForeignGraph | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_graph(self) -> Self:
+        if self.foreign is not None and len(self.foreign.sides) != self.config.dims:
+            raise ValueError("the graph sees another number of axes")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +108,10 @@ class Model:
     Attributes:
         header: Settings, intensity transforms, provenance.
         a_to_b: Generator from A to B.
-        b_to_a: Generator from B to A; none in a model that only enlarges.
+        b_to_a: Generator from B to A; none in a model that only enlarges, or that
+            was imported.
         judge_a: Discriminator of A; none in such a model.
-        judge_b: Discriminator of B.
+        judge_b: Discriminator of B; none in an imported model.
         name: What the user calls the model.
     """
 
@@ -105,7 +119,7 @@ class Model:
     a_to_b: Generator
     b_to_a: Generator | None
     judge_a: nn.Module | None
-    judge_b: nn.Module
+    judge_b: nn.Module | None
     name: str = "model"
 
     @property
@@ -123,15 +137,35 @@ class Model:
         """The generator of a direction.
 
         Raises:
-            InputError: The model only enlarges, and has none back.
+            InputError: The model only enlarges or was imported, and has none back.
         """
         network = self.a_to_b if direction == "a_to_b" else self.b_to_a
+        if network is None and self.header.foreign is not None:
+            raise InputError(
+                f"{self.name}: is an imported model, which goes one way only; use "
+                "direction a_to_b, without the way back"
+            )
         if network is None:
             raise InputError(
                 f"{self.name}: has no generator from B to A (trained with method "
                 f"{self.header.config.method}); use direction a_to_b"
             )
         return network
+
+    def check_native(self, purpose: str) -> None:
+        """Refuse what only networks of this package can do.
+
+        Args:
+            purpose: What it is, as the end of a sentence: "trained on".
+
+        Raises:
+            InputError: The model was imported as a graph.
+        """
+        if self.header.foreign is not None:
+            raise InputError(
+                f"{self.name}: is an imported model, which cannot be {purpose}; it can "
+                "only enhance"
+            )
 
     def scale(self, direction: Direction) -> Fraction:
         """Output size over input size per axis."""
@@ -209,12 +243,17 @@ def load_model(path: Path | str) -> Model:
                 "it is damaged or was changed by hand"
             ) from None
         network.eval().requires_grad_(False)
+        if isinstance(network, ForeignGenerator):
+            network.open()
     return model
 
 
 def _untrained(header: ModelHeader, name: str) -> Model:
     """The networks that the settings describe."""
     config = header.config
+    if header.foreign is not None:
+        graph = ForeignGenerator(header.foreign, header.scale, name)
+        return Model(header, graph, None, None, None, name)
     judge_b = build_discriminator(config.discriminator, config.dims, config.patch_b)
     if config.method == "srgan":
         return Model(header, build_generator(config), None, None, judge_b, name)

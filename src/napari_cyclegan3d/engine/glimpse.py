@@ -178,10 +178,13 @@ def _jobs(volume: Volume, model: Model, config: EnhanceConfig) -> Jobs:
 
 def _voxels_per_second(job: Translation) -> float:
     """How fast the network is with a small tile, when nothing else is in its way."""
-    side = max(round_up(TRIAL_SIDE, job.sizes.reach[2].stride), SMALLEST_BOX)
-    spans = ((0, side), (0, side), (0, side))
+    z, y, x = (
+        one.allowed(max(round_up(TRIAL_SIDE, one.stride), SMALLEST_BOX))
+        for one in job.sizes.reach
+    )
+    spans = ((0, z), (0, y), (0, x))
     job.work.tile(spans)
-    return side**3 / min(_seconds(job, spans) for _ in range(TRIALS))
+    return z * y * x / min(_seconds(job, spans) for _ in range(TRIALS))
 
 
 def _seconds(job: Translation, spans: Spans) -> float:

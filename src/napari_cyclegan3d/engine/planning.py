@@ -10,6 +10,7 @@ import torch
 
 from napari_cyclegan3d.engine.errors import MemoryShortageError
 from napari_cyclegan3d.engine.footprint import forward_bytes
+from napari_cyclegan3d.engine.foreign import ForeignGenerator
 from napari_cyclegan3d.engine.networks import Generator
 from napari_cyclegan3d.engine.streaming import Program
 from napari_cyclegan3d.engine.tiling import Reach, cores, round_up, whole_side
@@ -52,7 +53,7 @@ class Sizes:
     def take(self, tile: Shape) -> None:
         """Use cores of this size, in whole units."""
         z, y, x = (
-            min(round_up(side, unit), round_up(whole_side(size, one), unit))
+            min(round_up(side, unit), _longest(size, one, unit) or side)
             for side, unit, size, one in zip(
                 tile, self.units, self.volume.shape, self.reach, strict=True
             )
@@ -72,7 +73,9 @@ class Sizes:
         core = least_work(shape, self.reach, self.units, self._fits)
         if core is None:
             z, y, x = (
-                min(unit + sum(one.halo), round_up(whole_side(size, one), unit))
+                one.allowed(
+                    min(unit + sum(one.halo), round_up(whole_side(size, one), unit))
+                )
                 for unit, one, size in zip(self.units, self.reach, shape, strict=True)
             )
             needed = self._bytes((z, y, x)) / 1e9
@@ -81,6 +84,28 @@ class Sizes:
                 f"about {needed:.2g} GB; give a memory of {1.2 * needed:.2g} GB"
             )
         self._settle(core)
+
+    @property
+    def must_blend(self) -> bool:
+        """Whether some axis takes tiles of one length that hold no whole core."""
+        return any(
+            _longest(size, one, unit) == 0
+            for size, one, unit in zip(
+                self.volume.shape, self.reach, self.units, strict=True
+            )
+        )
+
+    @property
+    def is_one_tile(self) -> bool:
+        """Whether the network can take the whole volume at once."""
+        whole = [
+            one.allowed(whole_side(size, one))
+            for size, one in zip(self.volume.shape, self.reach, strict=True)
+        ]
+        fits = all(
+            have >= size for have, size in zip(whole, self.volume.shape, strict=True)
+        )
+        return fits and self._fits((whole[0], whole[1], whole[2]))
 
     def halve(self, core: Shape) -> bool:
         """Make a core smaller, across its longest side in strides, if it can be.
@@ -141,6 +166,8 @@ class Sizes:
 
     @cached_property
     def _bytes_per_voxel(self) -> float:
+        if isinstance(self.network, ForeignGenerator):
+            return self.network.foreign.bytes_per_voxel
         sides = (PROBE_STRIDES * self.network.stride,) * self.network.dims
         shape = (1, self.network.inputs, *sides)
         peak = forward_bytes(self.network, shape, self._dtype)
@@ -178,7 +205,10 @@ def least_work(
 
 def _lengths(size: int, reach: Reach, unit: int) -> list[tuple[int, int, int]]:
     """Sides of a core: (voxels, voxels read by all tiles, and by the largest)."""
-    whole = round_up(whole_side(size, reach), unit)
+    whole = _longest(size, reach, unit)
+    if not whole:  # blended tiles, of the one length there is
+        side = reach.allowed(size)
+        return [(side, size, side)]
     lengths = list(range(unit, whole + 1, unit))
     if len(lengths) > MOST_LENGTHS:  # those that part the side evenly
         lengths = sorted(
@@ -188,6 +218,14 @@ def _lengths(size: int, reach: Reach, unit: int) -> list[tuple[int, int, int]]:
         count = min(MOST_LENGTHS, len(lengths))
         lengths = [lengths[round(i * step)] for i in range(count)]
     return [(side, *_reading(size, side, reach)) for side in lengths]
+
+
+def _longest(size: int, reach: Reach, unit: int) -> int:
+    """The longest core in whole units; 0 if no tile holds one."""
+    longest = reach.longest_core
+    if longest is None or size <= reach.allowed(size):
+        return round_up(whole_side(size, reach), unit)
+    return longest // unit * unit
 
 
 def _reading(size: int, side: int, reach: Reach) -> tuple[int, int]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.devices import choose_precision
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.foreign import ForeignGenerator
 from napari_cyclegan3d.engine.networks import CONVOLUTIONS, Generator
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -31,6 +33,8 @@ def converted(network: Generator, dtype: torch.dtype) -> Generator:
     convolution of one voxel stays in fp32: it costs little, and bf16 knows 256 grey
     values between a number and its double, too few for a result.
     """
+    if isinstance(network, ForeignGenerator):
+        return network
     twin = copy.deepcopy(network)
     # PyTorch's stubs do not know this form of `to`
     twin.to(dtype, memory_format=LAYOUTS[network.dims])  # type: ignore[call-overload]
@@ -56,7 +60,17 @@ def fastest_precision(
         name: "auto", "fp32" or "bf16".
         network: What will compute, on `device`.
         device: Where.
+
+    Raises:
+        InputError: bf16 is asked of an imported graph.
     """
+    if isinstance(network, ForeignGenerator):
+        if name == "bf16":
+            raise InputError(
+                f"precision bf16: {network.name} is an imported model, whose graph "
+                "computes in its own number format; use auto"
+            )
+        return torch.float32
     wanted = choose_precision(name, device)
     if name != "auto" or wanted == torch.float32:
         return wanted

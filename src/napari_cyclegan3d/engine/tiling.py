@@ -34,10 +34,30 @@ class Reach:
         stride: It takes sides that are multiples of this.
         halo: Voxels before and after a stride-aligned core that matter to the core;
             (0, 0) across slices that are translated one by one.
+        least: The shortest side it takes, if not any multiple of the stride; longer
+            ones differ from it by multiples of the stride.
+        is_fixed: Whether it takes no other side than that.
     """
 
     stride: int
     halo: Span
+    least: int | None = None
+    is_fixed: bool = False
+
+    @property
+    def longest_core(self) -> int | None:
+        """The longest core that tiles inside a volume may have; None: any."""
+        if self.least is None or not self.is_fixed:
+            return None
+        return (self.least - sum(self.halo)) // self.stride * self.stride
+
+    def allowed(self, side: int) -> int:
+        """The shortest side that it takes and not below this one, if there is any."""
+        if self.least is None:
+            return side
+        if self.is_fixed:
+            return self.least
+        return self.least + round_up(max(0, side - self.least), self.stride)
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,8 @@ def whole_side(size: int, reach: Reach) -> int:
     """
     if reach.halo == (0, 0):
         return size
+    if reach.least is not None:
+        return max(size, reach.allowed(size))
     return max(round_up(size, reach.stride), 2 * reach.stride)
 
 
@@ -116,10 +138,14 @@ def cores(span: Span, core: int, size: int, reach: Reach) -> tuple[AxisTile, ...
     (start, stop), (before, after) = span, reach.halo
     whole = whole_side(size, reach)
     edges = [*range(start, stop, core), stop]
-    return tuple(
-        AxisTile((max(0, low - before), min(whole, high + after)), (low, high))
-        for low, high in itertools.pairwise(edges)
-    )
+    tiles = []
+    for low, high in itertools.pairwise(edges):
+        first, last = max(0, low - before), min(whole, high + after)
+        side = reach.allowed(last - first)
+        # what a tile must read more lies after it, or before the end of the volume
+        first = max(0, min(first, whole - side))
+        tiles.append(AxisTile((first, max(last, first + side)), (low, high)))
+    return tuple(tiles)
 
 
 def plan_blend(
@@ -145,6 +171,7 @@ def plan_blend(
         # wider than this, one tile covers the volume and its margins
         widest = round_up(math.ceil((size + 3 * stride) / (1 - overlap)), stride)
         side = max(min(round_up(side, stride), widest), 2 * stride)
+        side = reach.allowed(side)
         # the overlap grows to whole strides, and leaves at least one to advance
         shared = min(max(round_up(int(side * overlap), stride), stride), side - stride)
         advance, margin = side - shared, round_up(shared // 2, stride)

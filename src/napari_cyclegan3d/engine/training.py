@@ -136,6 +136,7 @@ def _begin(session: Session, start_from: Model | None) -> None:
     if start_from is None:
         session.prepare(fit_domains(session.gan.config, session.domains))
         return
+    start_from.check_native("trained on")
     header = start_from.header
     session.prepare((header.intensity_a, header.intensity_b))
     _take_weights(session.gan, start_from)

@@ -5,6 +5,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Literal
 
 import torch
 
@@ -12,6 +13,7 @@ from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.devices import choose_device, is_memory_shortage
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
+from napari_cyclegan3d.engine.foreign import ForeignGenerator, fit_foreign
 from napari_cyclegan3d.engine.intensity import (
     Intensity,
     check_contrast,
@@ -83,18 +85,20 @@ class Translation:
         network = model.generator(config.direction)
         _check(volume, network, self.scale)
         self.shape = output_shape(volume.shape, self.scale)
-        device, why = choose_device(config.device)
+        device, why = _device(network, config.device)
         fit_in, fit_out = _intensities(volume, model, config)
         network = network.to(device).eval()
-        self.mode, self.overlap = config.mode, config.overlap
+        self.mode: Literal["exact", "blend"] = config.mode
+        self.overlap = config.overlap
         patch = self._patch(model.header.config, config)
         self.remarks: list[str] = []
-        if network.tile_dependent and self.mode == "exact":
+        is_foreign = isinstance(network, ForeignGenerator)
+        if network.tile_dependent and self.mode == "exact" and not is_foreign:
             network = self._frozen(network, fit_in, patch, device)
         dtype = fastest_precision(config.precision, network, device)
         self.device = device
         self.reason = f"{why}; {'bf16' if dtype == torch.bfloat16 else 'fp32'}"
-        streams = self.mode == "exact" and network.dims == 3
+        streams = self.mode == "exact" and network.dims == 3 and not is_foreign
         self.program = trace(network) if streams else None
         self.network = converted(network, dtype)
         reader = Reader(volume, fit_in, self.network, device)
@@ -103,11 +107,13 @@ class Translation:
         # blended tiles overlap anyway; their planes are joined to whole chunks
         whole = chunks if self.mode == "exact" else (1, 1, 1)
         self.sizes = self._sizes(whole, int(config.memory * 1e9))
+        if is_foreign and self.mode == "exact":
+            self._blend_if_needed(network, int(config.memory * 1e9))
         self.period = max(1, int(network.stride * self.scale))
         self.unit_depth = max(chunks[0], int(self.sizes.units[0] * self.scale))
         if config.tile is not None:
             self.sizes.take(config.tile)
-        elif network.tile_dependent:
+        elif network.tile_dependent and not is_foreign:
             self.sizes.take(
                 (volume.shape[0] if network.dims == 2 else patch[0], *patch[1:])
             )
@@ -184,14 +190,28 @@ class Translation:
         return min(planes, depth), min(y, height), min(x, width)
 
     def _sizes(self, chunks: Shape, budget: int) -> Sizes:
-        seen = Reach(self.network.stride, measure_halo(self.network))
-        across = seen if self.network.dims == 3 else Reach(1, (0, 0))
-        reach = (across, seen, seen)
+        reach = _reach(self.network)
         z, y, x = (
             math.lcm(one.stride, max(1, round(side / self.scale)))
             for one, side in zip(reach, chunks, strict=True)
         )
         return Sizes(self.volume, self.network, self.program, reach, (z, y, x), budget)
+
+    def _blend_if_needed(self, network: Generator, budget: int) -> None:
+        """An imported graph may not be one whose tiles can be cut exactly."""
+        if self.sizes.is_one_tile:
+            return
+        if network.tile_dependent:
+            why = "its results depend on the whole of a tile"
+        elif self.sizes.must_blend:
+            why = "it takes images of one size only"
+        else:
+            return
+        self.mode = "blend"
+        self.sizes = self._sizes((1, 1, 1), budget)
+        self.remarks.append(
+            f"{network.name}: {why}, so overlapping tiles are averaged (mode blend)"
+        )
 
     def _patch(self, trained: TrainConfig, config: EnhanceConfig) -> Shape:
         """What the generator saw in training, in voxels of its input.
@@ -294,11 +314,34 @@ class Translation:
             )
 
 
+def _device(network: Generator, name: str) -> tuple[torch.device, str]:
+    """Where a network computes, and why there."""
+    if isinstance(network, ForeignGenerator) and network.foreign.form == "onnx":
+        choose_device(name)  # refuses what there is not
+        return torch.device("cpu"), "cpu (graphs in ONNX run there)"
+    return choose_device(name)
+
+
+def _reach(network: Generator) -> tuple[Reach, Reach, Reach]:
+    """How a network sees along z, y and x."""
+    if isinstance(network, ForeignGenerator):
+        found = [
+            Reach(side.stride, (side.halo, side.halo), side.least, not side.step)
+            for side in network.foreign.sides
+        ]
+        z = found[0] if network.dims == 3 else Reach(1, (0, 0))
+        return z, found[-2], found[-1]
+    seen = Reach(network.stride, measure_halo(network))
+    return (seen if network.dims == 3 else Reach(1, (0, 0))), seen, seen
+
+
 def _intensities(
     volume: Volume, model: Model, config: EnhanceConfig
 ) -> tuple[Intensity, Intensity]:
     """The transforms of the input and of the output."""
     header = model.header
+    if header.foreign is not None:
+        return fit_foreign(header.foreign, volume), Intensity(offset=0, gain=1)
     fits = header.intensity_a, header.intensity_b
     fit_in, fit_out = fits if config.direction == "a_to_b" else fits[::-1]
     if header.config.intensity.scope != "volume":

@@ -15,6 +15,7 @@ from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.units import METRES, conversion
 from napari_cyclegan3d.engine.volume import Shape, Volume
 from napari_cyclegan3d.io.frames import MOST_FRAMES, Series
+from napari_cyclegan3d.io.nifti_quaternion import store_rotation
 from napari_cyclegan3d.io.nifti_voxels import opened
 
 REMEDY = (
@@ -130,18 +131,9 @@ def header_for(volume: Volume, orientation: NDArray[Any], series: Series | None)
         _set_time_step(header, series)
     affine = affine @ np.linalg.inv(inv_ornt_aff(orientation, shape))
     header.set_qform(affine, max(1, int(header["qform_code"])))
-    _shorten_quaternion(header)
+    store_rotation(header, affine)
     header.set_sform(affine, max(1, int(header["sform_code"])))
     return header
-
-
-def _shorten_quaternion(header: Any) -> None:
-    """Undo what rounding adds to a half turn: readers refuse a length above 1."""
-    fields = ("quatern_b", "quatern_c", "quatern_d")
-    length = math.hypot(*(float(header[field]) for field in fields))
-    if length > 1:
-        for field in fields:
-            header[field] = float(header[field]) / length
 
 
 def _frame_shape(own: Any, series: Series | None) -> tuple[int, ...]:

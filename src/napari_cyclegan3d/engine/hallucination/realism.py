@@ -40,6 +40,7 @@ def fill_realism(
         model: With a discriminator that `can_judge`.
         scale: Size of `enhanced` over that of `out`.
     """
+    assert model.judge_b is not None
     judge = model.judge_b.eval()
     with torch.inference_mode():
         for block in blocks(out.shape, SIDE // scale, HALO):

@@ -1,6 +1,6 @@
 """What the Prepare dock does: connects its parts, the worker and the viewer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from napari_cyclegan3d.gui.prepare.task import Made, Opened
 from napari_cyclegan3d.gui.prepare.volume import VolumeChooser
 from napari_cyclegan3d.gui.prepare.work import open_layers, run
 from napari_cyclegan3d.gui.worker import Executor, Running
-from napari_cyclegan3d.prepare.events import Saved, Working
+from napari_cyclegan3d.prepare.events import Event, Saved, Working
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.prepare.dock import PrepareDock
@@ -44,8 +44,8 @@ class PrepareController:
         self._progress = InspectProgress(dock.progress, dock.status)
         self._results = Results(dock.viewer, dock.views)
         self._asker = Asker(dock, executor)
-        self._told = ""
-        self._doing = ""
+        self._told = self._doing = ""
+        self._written: Path | None = None
         # who gets the layer that is being opened
         self._asked_by: VolumeChooser = dock.volume
         self._connect()
@@ -80,7 +80,9 @@ class PrepareController:
             return
         self._begin("save")
         self._progress.begin(f"Writing {path.name}")
-        self._running.start(saved(layer, path), self._on_event, self._on_end)
+        self._running.start(
+            self._noted(saved(layer, path)), self._on_event, self._on_end
+        )
 
     def open(self, paths: Sequence[Path], chooser: VolumeChooser) -> None:
         """Open files as layers; a chooser gets the last of them."""
@@ -123,6 +125,13 @@ class PrepareController:
         if not self.is_busy:
             self._show_running()
 
+    def _noted(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The same events; what is written stays so, even if it is cancelled late."""
+        for event in events:
+            if isinstance(event, Saved):
+                self._written = event.path
+            yield event
+
     def _start_step(self, doing: str, world: Sequence[float] | None) -> None:
         if self.is_busy:
             return
@@ -150,8 +159,6 @@ class PrepareController:
                 self._made(event)
             case Opened():
                 self._opened(event)
-            case Saved():
-                self._told = f"Wrote {event.path}"
 
     def _made(self, made: Made) -> None:
         layer = self._results.add(made)
@@ -180,10 +187,11 @@ class PrepareController:
             self.dock.status.fail(failure, self.settings.text())
         else:
             told = "Cancelled; nothing was changed." if cancelled else self._told
-            self.dock.status.say(told)
+            written = self._written
+            self.dock.status.say(told if written is None else f"Wrote {written}")
 
     def _begin(self, doing: str) -> None:
-        self._doing, self._told = doing, ""
+        self._doing, self._told, self._written = doing, "", None
         self._show_running(busy=True)
 
     def _show_running(self, *, busy: bool = False) -> None:
