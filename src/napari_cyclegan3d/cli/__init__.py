@@ -14,7 +14,7 @@ from napari_cyclegan3d.cli import (
     enhance,
     evaluate,
     export,
-    import_weights,
+    importing,
     inspection,
     prepare,
     presets,
@@ -34,7 +34,7 @@ COMMANDS = {
     "search": search,
     "export": export,
     "presets": presets,
-    "import-weights": import_weights,
+    "import": importing,
     "demo": demo,
 }
 

@@ -206,14 +206,19 @@ def save_model(model: Model, path: Path) -> None:
     Raises:
         InputError: The file could not be written.
     """
+    content = content_of(model)
+    with atomic_path(path, len(content)) as temporary:
+        temporary.write_bytes(content)
+
+
+def content_of(model: Model) -> bytes:
+    """What `save_model` writes."""
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous()
         for name, network in model.networks.items()
         for key, tensor in network.state_dict().items()
     }
-    content = save(tensors, metadata={HEADER_KEY: model.header.model_dump_json()})
-    with atomic_path(path, len(content)) as temporary:
-        temporary.write_bytes(content)
+    return save(tensors, metadata={HEADER_KEY: model.header.model_dump_json()})
 
 
 def load_model(path: Path | str) -> Model:

@@ -49,7 +49,7 @@ class Reach:
         """The longest core that tiles inside a volume may have; None: any."""
         if self.least is None or not self.is_fixed:
             return None
-        return (self.least - sum(self.halo)) // self.stride * self.stride
+        return max(0, self.least - sum(self.halo)) // self.stride * self.stride
 
     def allowed(self, side: int) -> int:
         """The shortest side that it takes and not below this one, if there is any."""

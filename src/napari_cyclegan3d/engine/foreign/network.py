@@ -1,6 +1,7 @@
 """A graph of another program as a generator."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from typing import Any, Self
 
@@ -39,7 +40,7 @@ class ForeignGenerator(Generator):
         nn.Module.__init__(self)
         self.foreign, self.name = foreign, name
         self.config, self.inputs = GeneratorConfig(), 1
-        self.dims, self.scale = len(foreign.sides), scale
+        self.dims, self.scale = len(foreign.sides), Fraction(scale)
         self.stride = max(side.stride for side in foreign.sides)
         self.tile_dependent = foreign.sees_all
         self._run: Callable[[Tensor], Tensor] | None = None

@@ -37,7 +37,9 @@ def open_torchscript(content: bytes) -> torch.jit.ScriptModule:
     """
     _check(content)
     try:
-        module = torch.jit.load(io.BytesIO(content), map_location="cpu")
+        module: torch.jit.ScriptModule = torch.jit.load(
+            io.BytesIO(content), map_location="cpu"
+        )
         module.eval()
     # PyTorch's reader meets damage anywhere, and says so in many ways
     except (RuntimeError, ValueError, AttributeError, LookupError, TypeError):
