@@ -111,7 +111,7 @@ def package(
     (folder / "README.md").write_text("# Test")
     np.save(folder / "input.npy", image)
     ends = (1, 1, *(length * scale,) * dims)
-    np.save(folder / "output.npy", np.zeros(ends, "f4") if result is None else result)
+    np.save(folder / "output.npy", grey(ends) if result is None else result)
     version = {"pytorch_version": "2.0"} if form == "torchscript" else {}
     opset = {"opset_version": 17} if form == "onnx" else {}
     leading = [{"type": "batch"}, {"type": "channel", "channel_names": ["grey"]}]

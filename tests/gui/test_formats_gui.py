@@ -21,6 +21,7 @@ from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 from napari_cyclegan3d.gui.raw_dialog import RawDialog
 from napari_cyclegan3d.gui.raw_guess import guessed
 from napari_cyclegan3d.gui.raw_picture import SIDE, grey_picture
+from napari_cyclegan3d.gui.source import Source
 from napari_cyclegan3d.gui.worker import start_engine
 
 PLUGIN = "napari-cyclegan3d"
@@ -212,6 +213,7 @@ def test_a_raw_file_without_a_sidecar_is_asked_about_once(
     assert np.allclose(layer.scale, (2, 1, 1.5))
     assert {str(unit) for unit in layer.units} == {"micrometer"}
     assert answers.asked == ["scan.raw"]
+    assert Source(layer).text() == str(path)
     assert np.array_equal(io.read(path).read(), voxels())
     viewer.open(path, plugin=PLUGIN)
     assert answers.asked == ["scan.raw"]

@@ -1,6 +1,7 @@
 """Series and pyramids as layers: at their place, lazy, and back into files."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -131,17 +132,11 @@ def test_a_result_of_a_series_keeps_the_true_place_of_its_frames(
     larger = np.zeros((3, 8, 10, 12), np.float32)
     result = first.resampled(larger[0], 2)
     data, attributes, _ = result_layer_data(
-        layer, result, result_scale(result, first), (0, 0, 0, 0), larger
+        layer, result, Fraction(2), (0, 0, 0, 0), larger
     )
     shown = Image(data, **attributes)
     assert np.allclose(to_volume(shown, 1).affine, result.affine)
     assert shown.units == layer.units
-
-
-def result_scale(result: Volume, source: Volume) -> Any:
-    from fractions import Fraction
-
-    return Fraction(result.shape[0], source.shape[0])
 
 
 def test_a_pyramid_lies_over_its_volume_and_is_read_lazily(

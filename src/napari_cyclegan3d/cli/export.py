@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
         check_libraries()
     model = load_model(options.model)
+    model.check_native("exported")
     for remark in _write(options, model, credits):
         print(f"note: {remark}")
     size = options.output.stat().st_size

@@ -98,14 +98,15 @@ class Sizes:
     @property
     def is_one_tile(self) -> bool:
         """Whether the network can take the whole volume at once."""
-        whole = [
-            one.allowed(whole_side(size, one))
+        sides = [
+            size + 2 * one.rim
             for size, one in zip(self.volume.shape, self.reach, strict=True)
         ]
-        fits = all(
-            have >= size for have, size in zip(whole, self.volume.shape, strict=True)
+        z, y, x = (
+            one.allowed(side) for side, one in zip(sides, self.reach, strict=True)
         )
-        return fits and self._fits((whole[0], whole[1], whole[2]))
+        fits = all(have >= side for have, side in zip((z, y, x), sides, strict=True))
+        return fits and self._fits((z, y, x))
 
     def halve(self, core: Shape) -> bool:
         """Make a core smaller, across its longest side in strides, if it can be.

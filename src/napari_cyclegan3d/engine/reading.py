@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import Generator
-from napari_cyclegan3d.engine.tiling import Span, read_reflected
+from napari_cyclegan3d.engine.tiling import Pad, Span, read_reflected
 from napari_cyclegan3d.engine.volume import Volume
 
 T = TypeVar("T")
@@ -30,12 +30,14 @@ class Reader:
         intensity: From its grey values to numbers around zero.
         network: The generator.
         device: Where the generator is.
+        pad: What lies beyond the borders of the volume.
     """
 
     volume: Volume
     intensity: Intensity
     network: Generator
     device: torch.device
+    pad: Pad = "reflect"
 
     def image(self, spans: Spans) -> tuple[Tensor, NDArray[np.bool_] | None]:
         """The network's input, and which voxels of its output have no value.
@@ -44,7 +46,7 @@ class Reader:
             float32, (1, inputs, z, y, x), or (slices, inputs, y, x) in 2D; and a mask
             (z, y, x) of the output, None if all voxels are finite numbers.
         """
-        grey = read_reflected(self.volume, spans)
+        grey = read_reflected(self.volume, spans, self.pad)
         finite = np.isfinite(grey)
         missing = None
         if not finite.all():

@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 
 Span = tuple[int, int]
+Pad = Literal["reflect", "symmetric", "edge"]
 Part = tuple[Region, NDArray[np.float32]]
 
 
@@ -37,12 +39,14 @@ class Reach:
         least: The shortest side it takes, if not any multiple of the stride; longer
             ones differ from it by multiples of the stride.
         is_fixed: Whether it takes no other side than that.
+        rim: Voxels beyond the borders of the volume that it is given.
     """
 
     stride: int
     halo: Span
     least: int | None = None
     is_fixed: bool = False
+    rim: int = 0
 
     @property
     def longest_core(self) -> int | None:
@@ -122,7 +126,7 @@ def whole_side(size: int, reach: Reach) -> int:
     if reach.halo == (0, 0):
         return size
     if reach.least is not None:
-        return max(size, reach.allowed(size))
+        return max(size, reach.allowed(size + 2 * reach.rim) - reach.rim)
     return max(round_up(size, reach.stride), 2 * reach.stride)
 
 
@@ -140,10 +144,12 @@ def cores(span: Span, core: int, size: int, reach: Reach) -> tuple[AxisTile, ...
     edges = [*range(start, stop, core), stop]
     tiles = []
     for low, high in itertools.pairwise(edges):
-        first, last = max(0, low - before), min(whole, high + after)
+        # in whole strides from where the network's view of the volume begins
+        first = max(0, low - before + reach.rim) // reach.stride * reach.stride
+        first, last = first - reach.rim, min(whole, high + after)
         side = reach.allowed(last - first)
         # what a tile must read more lies after it, or before the end of the volume
-        first = max(0, min(first, whole - side))
+        first = max(-reach.rim, min(first, whole - side))
         tiles.append(AxisTile((first, max(last, first + side)), (low, high)))
     return tuple(tiles)
 
@@ -202,11 +208,18 @@ def _axis_windows(
     return normalised
 
 
-def read_reflected(volume: Volume, spans: Sequence[Span]) -> NDArray[np.generic]:
+def read_reflected(
+    volume: Volume, spans: Sequence[Span], pad: Pad = "reflect"
+) -> NDArray[np.generic]:
     """The voxels of spans along z, y and x; beyond the border the volume is mirrored.
 
-    The border voxel is not repeated (numpy's "reflect"); narrow volumes are mirrored as
-    often as needed.
+    Narrow volumes are mirrored as often as needed.
+
+    Args:
+        volume: Where to read.
+        spans: What to read.
+        pad: As numpy calls it: reflect does not repeat the border voxel, symmetric
+            does, edge repeats nothing else.
     """
     inside = [
         start >= 0 and stop <= size
@@ -216,7 +229,7 @@ def read_reflected(volume: Volume, spans: Sequence[Span]) -> NDArray[np.generic]
         z, y, x = (slice(*span) for span in spans)
         return volume.read((z, y, x))
     indices = [
-        _reflect(np.arange(*span), size)
+        _reflect(np.arange(*span), size, pad)
         for span, size in zip(spans, volume.shape, strict=True)
     ]
     bounds = [slice(int(i.min()), int(i.max()) + 1) for i in indices]
@@ -225,9 +238,12 @@ def read_reflected(volume: Volume, spans: Sequence[Span]) -> NDArray[np.generic]
     return np.asarray(block[np.ix_(*local)])
 
 
-def _reflect(positions: NDArray[np.int_], size: int) -> NDArray[np.int_]:
-    if size == 1:
-        return np.zeros_like(positions)
+def _reflect(positions: NDArray[np.int_], size: int, pad: Pad) -> NDArray[np.int_]:
+    if size == 1 or pad == "edge":
+        return np.clip(positions, 0, size - 1)
+    if pad == "symmetric":
+        folded = positions % (2 * size)
+        return np.where(folded < size, folded, 2 * size - 1 - folded)
     period = 2 * (size - 1)
     folded = positions % period
     return np.where(folded < size, folded, period - folded)

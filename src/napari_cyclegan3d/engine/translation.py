@@ -28,6 +28,7 @@ from napari_cyclegan3d.engine.streaming import trace
 from napari_cyclegan3d.engine.tiling import (
     AxisTile,
     Joiner,
+    Pad,
     Part,
     Reach,
     Span,
@@ -101,7 +102,7 @@ class Translation:
         streams = self.mode == "exact" and network.dims == 3 and not is_foreign
         self.program = trace(network) if streams else None
         self.network = converted(network, dtype)
-        reader = Reader(volume, fit_in, self.network, device)
+        reader = Reader(volume, fit_in, self.network, device, _pad(network))
         self.work = Work(reader, self.program, dtype, fit_out)
         chunks = chunks or (1, 1, 1)
         # blended tiles overlap anyway; their planes are joined to whole chunks
@@ -322,11 +323,24 @@ def _device(network: Generator, name: str) -> tuple[torch.device, str]:
     return choose_device(name)
 
 
+def _pad(network: Generator) -> Pad:
+    """What lies beyond the borders of a volume."""
+    if isinstance(network, ForeignGenerator):
+        return network.foreign.pad
+    return "reflect"
+
+
 def _reach(network: Generator) -> tuple[Reach, Reach, Reach]:
     """How a network sees along z, y and x."""
     if isinstance(network, ForeignGenerator):
         found = [
-            Reach(side.stride, (side.halo, side.halo), side.least, not side.step)
+            Reach(
+                side.stride,
+                (side.halo, side.halo),
+                side.least,
+                not side.step,
+                side.rim if side.step else 0,
+            )
             for side in network.foreign.sides
         ]
         z = found[0] if network.dims == 3 else Reach(1, (0, 0))

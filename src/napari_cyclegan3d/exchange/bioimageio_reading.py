@@ -15,6 +15,7 @@ from napari_cyclegan3d.exchange.foreign_steps import steps_of
 
 Words = Mapping[str, Any]
 Form = Literal["torchscript", "onnx"]
+Pad = Literal["reflect", "symmetric", "edge"]
 FORMS: tuple[Form, ...] = ("torchscript", "onnx")
 SCALES = (1, 2, 4)
 VERSIONS = ("0.4", "0.5")
@@ -40,6 +41,7 @@ class Description:
         scale: Output size over input size.
         before: Steps on grey values before the graph.
         after: Steps after it.
+        pad: What lies beyond the borders of an image.
         spacing: Voxel sizes of the input (z, y, x), and their unit.
         graphs: The files of its graphs, by form.
         attachments: Other files.
@@ -52,6 +54,7 @@ class Description:
     scale: int
     before: tuple[Step, ...]
     after: tuple[Step, ...]
+    pad: Pad
     spacing: tuple[tuple[float, float, float], str]
     graphs: dict[Form, File]
     attachments: tuple[File, ...]
@@ -117,11 +120,13 @@ def _described(content: Words, is_old: bool) -> Description:
         title=_title(content),
         credits=_credits(content),
         sides=tuple(
-            _side(a, b, int(scale), given) for a, b in zip(given, made, strict=True)
+            _side(a, b, int(scale), given, is_old)
+            for a, b in zip(given, made, strict=True)
         ),
         scale=int(scale),
         before=steps_of(source.get("preprocessing")),
         after=steps_of(result.get("postprocessing")),
+        pad=_pad(source),
         spacing=_spacing(given),
         graphs=_graphs(content),
         attachments=attachments_of(content),
@@ -219,18 +224,30 @@ def _scale(given: _Axis, made: _Axis, source: Words, is_old: bool) -> Fraction:
     return Fraction(given.scale / made.scale).limit_denominator(64)
 
 
-def _side(given: _Axis, made: _Axis, scale: int, axes: Sequence[_Axis]) -> Side:
+def _side(
+    given: _Axis, made: _Axis, scale: int, axes: Sequence[_Axis], is_old: bool
+) -> Side:
     size = given.size
     if isinstance(size, Mapping) and "axis_id" in size:
         size = next(one.size for one in axes if one.name == str(size["axis_id"]))
     least, step = (size, 0) if isinstance(size, int) else (size["min"], size["step"])
     try:
-        return Side(least=least, step=step, halo=math.ceil(made.halo / scale))
+        halo = math.ceil(made.halo / scale)
+        # since 0.5, images are given with as much of a rim as is cut off results
+        return Side(least=least, step=step, halo=halo, rim=0 if is_old else halo)
     except ValidationError:
         raise InputError(
             f"takes images of impossible sizes along {given.name}: at least "
             f"{least!r:.20} in steps of {step!r:.20}, with a halo of {made.halo!r:.20}"
         ) from None
+
+
+def _pad(source: Words) -> Pad:
+    words = source.get("pad")
+    mode = words.get("mode") if isinstance(words, Mapping) else None
+    if mode == "reflect":
+        return "reflect"
+    return "edge" if mode == "edge" else "symmetric"
 
 
 def _spacing(axes: Sequence[_Axis]) -> tuple[tuple[float, float, float], str]:

@@ -66,6 +66,7 @@ def _model(package: Package, words: Description, form: Form, name: str) -> Model
         sides=words.sides,
         before=words.before,
         after=words.after,
+        pad=words.pad,
         bytes_per_voxel=2**10,
         title=words.title,
         credits=words.credits,

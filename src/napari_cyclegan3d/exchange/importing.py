@@ -9,10 +9,10 @@ from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.seed_weights import import_seed_weights
 from napari_cyclegan3d.exchange.bioimageio_reading import File, attachments_of
+from napari_cyclegan3d.exchange.description import ATTACHMENT
 from napari_cyclegan3d.exchange.foreign import foreign_model
 from napari_cyclegan3d.exchange.foreign_files import Package, open_package
 
-NATIVE = "model.safetensors"
 MOST_NATIVE = 2**33
 CHECKPOINTS = (".pt", ".pth")
 PACKAGES = (".zip", ".yaml", ".yml")
@@ -57,7 +57,7 @@ def read_foreign(path: Path) -> Imported:
             ".zip, its folder, or the rdf.yaml in it"
         )
     package = open_package(path)
-    native = [one for one in attachments_of(package.content) if one.name == NATIVE]
+    native = [one for one in attachments_of(package.content) if one.name == ATTACHMENT]
     if native:
         return _own(package, native[0], _stem(path))
     model, remarks = foreign_model(package, _stem(path))

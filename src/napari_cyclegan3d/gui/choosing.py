@@ -160,7 +160,9 @@ def asked_now(path: Path) -> str | Volume | None:
     """
     parent = QApplication.activeWindow()
     if is_bare(path):
-        return asked_for_raw(path, parent, must_describe=False)
+        volume = asked_for_raw(path, parent, must_describe=False)
+        # with a sidecar it remembers its file, as any other volume
+        return volume if volume is None or is_bare(path) else str(path)
     if not may_ask(path):
         return str(path)
     texts = answered(list(questions([path])), parent)

@@ -6,6 +6,7 @@ comes back when the layer becomes a volume again.
 """
 
 import math
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -305,6 +306,8 @@ def _lazy(voxels: ArraySource) -> Any:
     depth, height, width = voxels.shape
     return dask.array.map_blocks(
         read_slice,
+        # otherwise dask finds one by packing all that the voxels hold
+        name=f"slices-{uuid.uuid4().hex}",
         chunks=((1,) * depth, (height,), (width,)),
         dtype=voxels.dtype,
         meta=np.empty((0, 0, 0), voxels.dtype),

@@ -38,11 +38,13 @@ class Side(Settings):
         least: The shortest.
         step: Longer ones differ by multiples of this; 0: there are none.
         halo: Voxels beyond a tile that its result depends on, on each side.
+        rim: Voxels beyond the borders of a volume that its authors give it.
     """
 
     least: int = Field(ge=1, le=2**14)
     step: Length
     halo: Length
+    rim: Length = 0
 
     @property
     def stride(self) -> int:
@@ -65,6 +67,7 @@ class ForeignGraph(Settings):
         sides: What it takes along the axes that it sees, in the order z, y, x.
         before: Steps from grey values to its input.
         after: Steps from its output to the result.
+        pad: What lies beyond the borders, as numpy calls it.
         batch: Whether it takes several images at a time.
         sees_all: Whether each voxel depends on all of its tile, as far as was seen.
         bytes_per_voxel: Memory for its work, for each voxel of its input.
@@ -77,6 +80,7 @@ class ForeignGraph(Settings):
     sides: Annotated[tuple[Side, ...], Field(min_length=2, max_length=3)]
     before: Steps = ()
     after: Steps = ()
+    pad: Literal["reflect", "symmetric", "edge"] = "symmetric"
     batch: bool = False
     sees_all: bool = False
     bytes_per_voxel: int = Field(ge=4, le=2**20)

@@ -15,16 +15,22 @@ from qtpy.QtWidgets import (
 
 from napari_cyclegan3d.engine.checkpoint import Model, load_model
 from napari_cyclegan3d.engine.hallucination.facts import model_facts
+from napari_cyclegan3d.exchange.importing import can_import, import_beside
 from napari_cyclegan3d.gui.enhance.model_card import NOTHING, ModelCard
 from napari_cyclegan3d.gui.parts import small_button
 from napari_cyclegan3d.gui.preferences import preferences
 from napari_cyclegan3d.gui.worker import Executor, Job
 
-FILTER = "Models (*.safetensors)"
+FILTER = "Models (*.safetensors);;Models of others (*.zip rdf.yaml *.yaml *.pt)"
+# what was chosen, the model file, the model, and the hash of its weights
+Read = tuple[Path, Path, Model, str]
 
 
 class ModelChooser(QWidget):
     """A model file, read off the GUI thread.
+
+    A model of another program, such as a package of bioimage.io, becomes a model file
+    beside it, or in the folder of models; that is then chosen.
 
     Args:
         executor: Runs what is read.
@@ -50,7 +56,10 @@ class ModelChooser(QWidget):
         self._layer: Image | None = None
         self.line = QLineEdit()
         self.line.setPlaceholderText("model.safetensors")
-        self.line.setToolTip("A model file, as trainings leave them in their folders")
+        self.line.setToolTip(
+            "A model file, as trainings leave them in their folders; or the .zip of a "
+            "bioimage.io model"
+        )
         self.line.setAccessibleName("Model file")
         self.button = small_button("Choose…", "Choose a model file")
         self.card = ModelCard()
@@ -78,7 +87,10 @@ class ModelChooser(QWidget):
         self.card.show_nothing(f"Reading {path.name} …")
         self._reading += 1
         job = self._executor(
-            _read(path), self._on_model, self.failed.emit, self._on_read
+            _read(path, preferences().folder),
+            self._on_model,
+            self.failed.emit,
+            self._on_read,
         )
         self._job = job if self.is_reading else None
         self.changed.emit()
@@ -95,10 +107,11 @@ class ModelChooser(QWidget):
         if self._job is not None:
             self._job.quit()
 
-    def _on_model(self, read: tuple[Path, Model, str]) -> None:
-        path, model, sha256 = read
-        if path == self.path:  # no other was chosen meanwhile
-            self.model, self.sha256 = model, sha256
+    def _on_model(self, read: Read) -> None:
+        given, path, model, sha256 = read
+        if given == self.path:  # no other was chosen meanwhile
+            self.path, self.model, self.sha256 = path, model, sha256
+            self.line.setText(str(path))
             self.card.show_model(model, self._layer)
 
     def _on_read(self) -> None:
@@ -126,6 +139,7 @@ class ModelChooser(QWidget):
             self.select(Path(name))
 
 
-def _read(path: Path) -> Iterator[tuple[Path, Model, str]]:
+def _read(given: Path, folder: Path) -> Iterator[Read]:
+    path = import_beside(given, folder) if can_import(given) else given
     model = load_model(path)
-    yield path, model, model_facts(model).sha256
+    yield given, path, model, model_facts(model).sha256

@@ -10,6 +10,7 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cyclegan3d.engine.checkpoint import Model, Provenance
+from napari_cyclegan3d.engine.foreign import ForeignGraph
 from napari_cyclegan3d.engine.thumbnails import SHOWN, Thumbnail
 from napari_cyclegan3d.gui.labels import voxel_size
 
@@ -64,6 +65,8 @@ class ModelCard(QWidget):
 
 def describe(model: Model, layer: Image | None) -> str:
     """The text of a card, as rich text."""
+    if model.header.foreign is not None:
+        return _describe_foreign(model, model.header.foreign)
     origin, config = model.header.provenance, model.header.config
     size_a = voxel_size(origin.spacing_a, origin.unit_a)
     size_b = voxel_size(origin.spacing_b, origin.unit_b)
@@ -79,6 +82,20 @@ def describe(model: Model, layer: Image | None) -> str:
     warning = _unseen(model, layer) if layer is not None else ""
     if warning:
         lines.append(f"<b>⚠ {escape(warning)}</b>")
+    return "<br>".join(lines)
+
+
+def _describe_foreign(model: Model, graph: ForeignGraph) -> str:
+    """The text of an imported model's card."""
+    kind = "TorchScript" if graph.form == "torchscript" else "ONNX"
+    lines = [
+        f"<b>{escape(model.name)}</b>",
+        escape(f"imported: {graph.title}"),
+        escape(graph.credits),
+        f"scale {model.header.scale}x, {model.header.config.dims}D {kind}",
+    ]
+    if graph.sees_all:
+        lines.append("Volumes larger than a tile are blended.")
     return "<br>".join(lines)
 
 
