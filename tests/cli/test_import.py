@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cyclegan3d.cli import import_weights
+from napari_cyclegan3d.cli import importing
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.networks import Generator, PatchDiscriminator
@@ -27,8 +27,8 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def run(*arguments: object) -> int:
     parser = argparse.ArgumentParser()
-    import_weights.add_arguments(parser)
-    return import_weights.run(parser.parse_args([str(text) for text in arguments]))
+    importing.add_arguments(parser)
+    return importing.run(parser.parse_args([str(text) for text in arguments]))
 
 
 def test_a_checkpoint_becomes_a_model_file(

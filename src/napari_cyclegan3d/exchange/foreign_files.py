@@ -58,6 +58,11 @@ class Package:
         return content
 
 
+def is_package(folder: Path) -> bool:
+    """Whether a folder has a description of bioimage.io."""
+    return any((folder / name).is_file() for name in DESCRIPTIONS)
+
+
 def open_package(path: Path) -> Package:
     """Read the description of a package.
 

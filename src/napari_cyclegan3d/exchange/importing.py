@@ -11,7 +11,7 @@ from napari_cyclegan3d.engine.seed_weights import import_seed_weights
 from napari_cyclegan3d.exchange.bioimageio_reading import File, attachments_of
 from napari_cyclegan3d.exchange.description import ATTACHMENT
 from napari_cyclegan3d.exchange.foreign import foreign_model
-from napari_cyclegan3d.exchange.foreign_files import Package, open_package
+from napari_cyclegan3d.exchange.foreign_files import Package, is_package, open_package
 
 MOST_NATIVE = 2**33
 CHECKPOINTS = (".pt", ".pth")
@@ -34,8 +34,10 @@ class Imported:
 
 
 def can_import(path: Path) -> bool:
-    """Whether the name is that of something to import, not of a model."""
-    return path.suffix.lower() in (*CHECKPOINTS, *PACKAGES) or path.is_dir()
+    """Whether it looks like something to import: by its name, or what a folder has."""
+    if path.is_dir():
+        return is_package(path)
+    return path.suffix.lower() in (*CHECKPOINTS, *PACKAGES)
 
 
 def read_foreign(path: Path) -> Imported:
@@ -51,7 +53,7 @@ def read_foreign(path: Path) -> Imported:
     if path.suffix.lower() in CHECKPOINTS and not path.is_dir():
         model = import_seed_weights(path)
         return Imported(model, content_of(model))
-    if not can_import(path):
+    if not can_import(path) and not path.is_dir():
         raise InputError(
             f"{path}: give a .pt file of 3DCycleGaN, or a package of bioimage.io: its "
             ".zip, its folder, or the rdf.yaml in it"

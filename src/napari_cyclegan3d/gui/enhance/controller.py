@@ -33,7 +33,8 @@ from napari_cyclegan3d.gui.worker import Executor, Failure, Running
 if TYPE_CHECKING:
     from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
 
-MODEL_SUFFIX = ".safetensors"
+# of models, and of packages of bioimage.io
+MODEL_NAMES = (".safetensors", ".zip", "rdf.yaml", "bioimageio.yaml")
 # results that are told one by one
 TOLD = 2
 
@@ -91,7 +92,7 @@ class EnhanceController:
         models = [
             one
             for one in items
-            if isinstance(one, Path) and one.suffix.lower() == MODEL_SUFFIX
+            if isinstance(one, Path) and one.name.lower().endswith(MODEL_NAMES)
         ]
         for path in models[-1:]:
             self.dock.model.select(path)
