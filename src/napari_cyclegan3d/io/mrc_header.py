@@ -211,7 +211,7 @@ def header_for(volume: Volume, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _fields(order: Literal["<", ">"]) -> np.dtype[Any]:
     """The fields of a header, little- or big-endian."""
-    from mrcfile.dtypes import HEADER_DTYPE  # type: ignore[import-untyped]
+    from mrcfile.dtypes import HEADER_DTYPE
 
     fields: np.dtype[Any] = HEADER_DTYPE.newbyteorder(order)
     return fields
