@@ -92,13 +92,13 @@ def package(
     after: Sequence[Words] = (GAIN,),
     size: Any = None,
     halo: int = 2,
-    result: NDArray[np.float32] | None = None,
+    is_tried: bool = False,
     **changes: Any,
 ) -> Path:
     """Write the folder of a package, with its description; gives the folder.
 
     Args:
-        result: The result of the example; by default that of bioimageio.core.
+        is_tried: With an example, whose result is that of bioimageio.core.
         changes: Keys of the description that are replaced.
     """
     folder.mkdir(exist_ok=True)
@@ -111,7 +111,7 @@ def package(
     (folder / "README.md").write_text("# Test")
     np.save(folder / "input.npy", image)
     ends = (1, 1, *(length * scale,) * dims)
-    np.save(folder / "output.npy", grey(ends) if result is None else result)
+    np.save(folder / "output.npy", grey(ends))
     version = {"pytorch_version": "2.0"} if form == "torchscript" else {}
     opset = {"opset_version": 17} if form == "onnx" else {}
     leading = [{"type": "batch"}, {"type": "channel", "channel_names": ["grey"]}]
@@ -146,7 +146,7 @@ def package(
                             "type": "space",
                             "id": a,
                             "size": {"tensor_id": "raw", "axis_id": a},
-                            "halo": halo * scale,
+                            **({"halo": halo * scale} if halo else {}),
                             "scale": 1 / scale,
                         }
                         for a in axes
@@ -161,10 +161,13 @@ def package(
         **changes,
     }
     write(folder, words)
-    if result is None:
+    if is_tried:
         np.save(folder / "output.npy", predicted(folder, image))
         words["outputs"][0]["test_tensor"] = _file(folder / "output.npy")
-        write(folder, words)
+    else:
+        for one in (*words["inputs"], *words["outputs"]):
+            one.pop("test_tensor")
+    write(folder, words)
     return folder
 
 

@@ -35,8 +35,10 @@ def blurred(enhanced: Floats, scale: int, blur: Triple, shift: Triple) -> Floats
     Returns:
         Blocks on the raw grid, a new array.
     """
-    result = np.asarray(enhanced, dtype=np.float32)
+    result = np.array(enhanced, dtype=np.float32)
     for axis, (width, move) in enumerate(zip(blur, shift, strict=True), -3):
+        if scale == 1 and not width and not move:
+            continue
         size = result.shape[axis]
         bands = _bands(size, scale, round(width, 4), round(move, 4))
         result = _along(result, bands, size // scale, axis)

@@ -5,6 +5,7 @@ scanners and networks both change these, and neither is an invention.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy import ndimage
@@ -20,7 +21,7 @@ from napari_cyclegan3d.engine.hallucination.noise import Noise
 from napari_cyclegan3d.engine.hallucination.operator import Operator
 from napari_cyclegan3d.engine.hallucination.templates import Search
 
-__all__ = ["Constants", "Parts", "compare", "compared", "contrast_of"]
+__all__ = ["Constants", "Parts", "Sight", "compare", "compared", "contrast_of"]
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,21 @@ class Parts:
         structure: What the enhanced volume's structures would look like in the raw one.
         residual: raw − A(enhanced), without what gain and background explain.
         mean: A(enhanced), in raw grey values.
+        deviation: Of the noise.
     """
 
     structure: Array
     residual: Array
     mean: Array
+    deviation: Array
 
     def twice(self, noise: Noise) -> tuple[Array, Array]:
         """Residual and structure, whitened again to be compared with any template.
 
         Of the residual only what the enhanced volume's structures do not explain.
         """
-        deviation = noise.deviation(self.mean)
         rest = self.residual - self.misfit() * self.structure
-        one, other = (
-            noise.whiten(block * deviation, self.mean)
-            for block in (rest, self.structure)
-        )
-        return one, other
+        return noise.decorrelated(rest), noise.decorrelated(self.structure)
 
     def misfit(self, width: float = 2.0) -> Array:
         """Local slope of the residual over the structures: −1 where one is invented."""
@@ -102,10 +100,46 @@ def compare(
     mean = operator.apply(enhanced)
     rest = raw - mean
     rest = rest - wide(rest)
-    residual = noise.whiten(rest, mean)
-    structure = noise.whiten(operator.linear(contrast, enhanced), mean)
-    residual = residual - _gain_error(structure, residual) * structure
-    return Parts(structure, residual, mean)
+    deviation = noise.deviation(mean)
+    residual = noise.decorrelated(rest / deviation)
+    structure = noise.decorrelated(operator.linear(contrast, enhanced) / deviation)
+    residual -= _gain_error(structure, residual) * structure
+    return Parts(structure, residual, mean, deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """A block of both volumes, made comparable once for all that looks at it.
+
+    Attributes:
+        enhanced: Block of the enhanced volume.
+        contrast: Its structures, as `contrast_of` gives them.
+        parts: What tests need.
+        operator: How raw follows from enhanced.
+        noise: Of the raw volume.
+        constants: Of the whole volume.
+    """
+
+    enhanced: Array
+    contrast: Array
+    parts: Parts
+    operator: Operator
+    noise: Noise
+    constants: Constants
+
+    @classmethod
+    def of(
+        cls,
+        raw: Array,
+        enhanced: Array,
+        operator: Operator,
+        noise: Noise,
+        constants: Constants,
+    ) -> Self:
+        """Compare a block of the raw volume with the same place in the enhanced one."""
+        contrast = contrast_of(enhanced, constants.threshold, operator.scale)
+        parts = compare(raw, enhanced, contrast, operator, noise)
+        return cls(enhanced, contrast, parts, operator, noise, constants)
 
 
 def _gain_error(structure: Array, residual: Array) -> Array:

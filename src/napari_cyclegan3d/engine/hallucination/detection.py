@@ -4,12 +4,12 @@ import numpy as np
 from scipy import ndimage
 
 from napari_cyclegan3d.engine.hallucination.card import Detect, Detection
-from napari_cyclegan3d.engine.hallucination.evidence import evidence
+from napari_cyclegan3d.engine.hallucination.evidence import tests_of
 from napari_cyclegan3d.engine.hallucination.filters import Array
 from napari_cyclegan3d.engine.hallucination.findings import Triple
-from napari_cyclegan3d.engine.hallucination.maps import Constants, block_maps
+from napari_cyclegan3d.engine.hallucination.maps import Constants, Sight, residual_of
 from napari_cyclegan3d.engine.hallucination.noise import Noise
-from napari_cyclegan3d.engine.hallucination.objects import segment
+from napari_cyclegan3d.engine.hallucination.objects import parted
 from napari_cyclegan3d.engine.hallucination.operator import Operator
 from napari_cyclegan3d.engine.hallucination.sampling import finite
 from napari_cyclegan3d.engine.volume import Volume
@@ -34,9 +34,10 @@ def detector(operator: Operator, noise: Noise, constants: Constants) -> Detect:
 
     def detect(raw: Volume, enhanced: Volume) -> list[Detection]:
         low, high = finite(raw.read())[0], finite(enhanced.read())[0]
-        labels = segment(high, constants, scale)
-        objects = evidence(labels, high, low, operator, noise, constants)
-        residual = block_maps(low, high, operator, noise, constants)["residual"]
+        sight = Sight.of(low, high, operator, noise, constants)
+        labels = parted(sight.contrast, constants.threshold, scale)
+        objects = tests_of(labels, sight).own
+        residual = residual_of(sight)[0]
         return [
             *(Detection(on_raw_grid(one.centroid), -one.z, True) for one in objects),
             *_peaks(residual),

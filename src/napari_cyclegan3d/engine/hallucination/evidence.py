@@ -5,38 +5,47 @@ the whitened raw volume by the matched filter it gives d′, how clearly the obj
 show, and e, how clearly it does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from napari_cyclegan3d.engine.hallucination.comparison import Sight
 from napari_cyclegan3d.engine.hallucination.filters import Array, smooth
-from napari_cyclegan3d.engine.hallucination.maps import (
-    Constants,
-    Parts,
-    compare,
-    contrast_of,
-)
+from napari_cyclegan3d.engine.hallucination.maps import Constants, contrast_of
+from napari_cyclegan3d.engine.hallucination.neighbourhoods import Group, groups
 from napari_cyclegan3d.engine.hallucination.noise import Noise
 from napari_cyclegan3d.engine.hallucination.operator import Operator
-from napari_cyclegan3d.engine.hallucination.store import finer
 from napari_cyclegan3d.engine.hallucination.tested import Confirmed, ObjectEvidence
-from napari_cyclegan3d.engine.tiling import round_up
-from napari_cyclegan3d.engine.volume import Region
 
-__all__ = ["Confirmed", "ObjectEvidence", "evidence", "split_evidence"]
+__all__ = [
+    "Confirmed",
+    "ObjectEvidence",
+    "Tests",
+    "evidence",
+    "split_evidence",
+    "tests_of",
+]
 
-MARGIN = 5  # raw voxels around an object that its template may reach
-# neighbourhoods have sides of multiples of this, so that many are tested at once
-STEP = 8
-# raw voxels that are tested at once
-HELD = 2**19
-CROSS = ndimage.generate_binary_structure(3, 1)[None]
+THREADS = 2
 Labels = NDArray[np.int32]
 Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Of the objects of a block.
+
+    Attributes:
+        own: Against the raw volume, in the order of the labels.
+        again: By label, one for each independent comparison.
+    """
+
+    own: list[ObjectEvidence]
+    again: list[dict[int, Confirmed]]
 
 
 def evidence(
@@ -61,137 +70,119 @@ def evidence(
     Returns:
         One test for each object, in the order of the labels.
     """
-    bench = _Bench.of(raw, enhanced, operator, noise, constants)
-    found = (
-        one
-        for batch in _batches(labels, raw.shape, operator.scale)
-        for one in _tested(batch, labels, bench)
-    )
-    return sorted(found, key=lambda one: one.label)
+    return tests_of(labels, Sight.of(raw, enhanced, operator, noise, constants)).own
 
 
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Objects whose neighbourhoods are of one size.
+def tests_of(labels: Labels, sight: Sight, others: Sequence[Sight] = ()) -> Tests:
+    """The template tests of all objects of a block, against several raw volumes.
 
-    Attributes:
-        labels: Of the objects.
-        low: Their neighbourhoods on the raw grid.
-        high: The same on the enhanced grid.
+    Args:
+        labels: Objects on the enhanced grid; 0 is background.
+        sight: Of the raw volume, and the enhanced one in which they were found.
+        others: Enhancements of other data, and what each is tested against.
     """
+    bench, benches = _Bench.of(sight), [_Bench.of(one) for one in others]
 
-    labels: list[int]
-    low: list[Region]
-    high: list[Region]
+    def test(group: Group) -> Tests:
+        return Tests(
+            _tested(group, bench),
+            [_confirmed(group, sight.contrast, one) for one in benches],
+        )
 
-    def inside(self, labels: Labels) -> tuple[NDArray[np.bool_], Labels]:
-        """Where each object is in its neighbourhood, and all labels there."""
-        around = np.stack([labels[one] for one in self.high])
-        return around == np.array(self.labels)[:, None, None, None], around
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(
+            pool.map(test, groups(labels, sight.parts.mean.shape, sight.operator.scale))
+        )
+    own = sorted((one for some in found for one in some.own), key=lambda one: one.label)
+    again: list[dict[int, Confirmed]] = [{} for _ in others]
+    for some in found:
+        for all_of_them, more in zip(again, some.again, strict=True):
+            all_of_them.update(more)
+    return Tests(own, again)
 
 
 @dataclass(frozen=True, eq=False)
 class _Bench:
     """A block, ready for tests of its objects."""
 
-    enhanced: Array
-    contrast: Array
-    parts: Parts
+    sight: Sight
     visible: Array
-    operator: Operator
-    noise: Noise
 
     @classmethod
-    def of(
-        cls,
-        raw: Array,
-        enhanced: Array,
-        operator: Operator,
-        noise: Noise,
-        constants: Constants,
-    ) -> Self:
-        contrast = contrast_of(enhanced, constants.threshold, operator.scale)
-        parts = compare(raw, enhanced, contrast, operator, noise)
+    def of(cls, sight: Sight) -> Self:
+        parts = sight.parts
         # bright and dark side by side cancel in the raw volume: nobody sees them there
-        alike = noise.whiten(operator.linear(np.abs(contrast)), parts.mean)
-        whole = smooth(alike**2, 1.5)
+        alike = sight.operator.linear(np.abs(sight.contrast))
+        alike /= parts.deviation
+        whole = smooth(sight.noise.decorrelated(alike) ** 2, 1.5)
         least = np.float32(1e-6) * (whole.max() + np.float32(1e-12))
-        visible = smooth(parts.structure**2, 1.5) / (whole + least)
-        return cls(enhanced, contrast, parts, np.minimum(visible, 1), operator, noise)
+        visible = smooth(parts.structure**2, 1.5)
+        visible /= whole + least
+        return cls(sight, np.minimum(visible, 1, out=visible))
 
-    def test(self, alone: Array, batch: _Batch) -> tuple[Numbers, Numbers]:
+    def test(self, alone: Array, group: Group) -> tuple[Numbers, Numbers]:
         """Scores and energies of parts of the contrast, in their neighbourhoods."""
-        around = np.stack([self.enhanced[one] for one in batch.high])
-        mean, visible, residual = (
-            np.stack([block[one] for one in batch.low])
-            for block in (self.parts.mean, self.visible, self.parts.residual)
+        sight, parts = self.sight, self.sight.parts
+        trace = sight.operator.linear(alone, group.fine(sight.enhanced))
+        trace /= group.coarse(parts.deviation)
+        template = sight.noise.decorrelated(trace)
+        rest = np.einsum(
+            "nzyx,nzyx->n", template, group.coarse(parts.residual), dtype=np.float64
         )
-        template = self.noise.whiten(self.operator.linear(alone, around), mean)
         weight = template * template
-        energy = np.einsum("nzyx,nzyx->n", weight, visible, dtype=np.float64)
         whole = np.einsum("nzyx->n", weight, dtype=np.float64)
-        rest = np.einsum("nzyx,nzyx->n", template, residual, dtype=np.float64)
+        energy = np.einsum(
+            "nzyx,nzyx->n", weight, group.coarse(self.visible), dtype=np.float64
+        )
         return energy + energy / np.maximum(whole, 1e-12) * rest, energy
 
 
-def _tested(batch: _Batch, labels: Labels, bench: _Bench) -> Iterator[ObjectEvidence]:
+def _tested(group: Group, bench: _Bench) -> list[ObjectEvidence]:
     """The tests of objects, in their neighbourhoods."""
-    inside, around = batch.inside(labels)
+    inside, contrast = group.inside, group.fine(bench.sight.contrast)
     # an object's edge lies beyond the threshold by which it was found
-    edge = ndimage.binary_dilation(inside, CROSS, iterations=bench.operator.scale)
-    whole = inside | (edge & (around == 0))
-    contrast = np.stack([bench.contrast[one] for one in batch.high])
-    sums = bench.test(np.where(whole, contrast, np.float32(0)), batch)
-    for n, (score, energy) in enumerate(zip(*sums, strict=True)):
-        places = np.argwhere(inside[n]) + [part.start for part in batch.high[n]]
-        values = contrast[n][inside[n]]
-        z, y, x = places.mean(axis=0)
-        centre = places[np.abs(values).argmax()]
-        yield ObjectEvidence(
-            label=batch.labels[n],
-            score=float(score),
-            energy=float(energy),
-            voxels=len(places),
-            centroid=(float(z), float(y), float(x)),
-            centre=(int(centre[0]), int(centre[1]), int(centre[2])),
-            contrast_enhanced=float(values.mean()),
-        )
+    whole = inside | (group.near & (group.labels == 0))
+    sums = bench.test(np.where(whole, contrast, np.float32(0)), group)
+    starts = np.array([[part.start for part in one] for one in group.high])
+    count = len(group.numbers)
+    number, *places = np.nonzero(inside)
+    voxels = np.bincount(number, minlength=count)
+    means = np.stack([np.bincount(number, one, count) / voxels for one in places], 1)
+    inner = np.where(inside, np.abs(contrast), -1).reshape(count, -1)
+    top = np.unravel_index(inner.argmax(axis=1), inside.shape[1:])
+    mean = np.bincount(number, contrast[inside], count) / voxels
+    rows = zip(
+        group.numbers,
+        *sums,
+        voxels,
+        means + starts,
+        np.stack(top, 1) + starts,
+        mean,
+        strict=True,
+    )
+    return [_evidence(*row) for row in rows]
 
 
-def _batches(labels: Labels, shape: tuple[int, ...], scale: int) -> Iterator[_Batch]:
-    """The objects of a block in groups that are tested at once.
-
-    Args:
-        labels: On the enhanced grid.
-        shape: Of the block on the raw grid.
-        scale: Enhanced size over raw size.
-    """
-    groups: dict[tuple[int, ...], _Batch] = {}
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        if box is None:
-            continue
-        low = _around(box, shape, scale)
-        sides = tuple(part.stop - part.start for part in low)
-        group = groups.setdefault(sides, _Batch([], [], []))
-        group.labels.append(number)
-        group.low.append(low)
-        group.high.append(finer(low, scale))
-        if len(group.labels) * np.prod(sides) >= HELD:
-            yield groups.pop(sides)
-    yield from groups.values()
-
-
-def _around(box: Region, shape: tuple[int, ...], scale: int) -> Region:
-    """An object's neighbourhood on the raw grid."""
-    parts = []
-    for part, size in zip(box, shape, strict=True):
-        start = max(0, part.start // scale - MARGIN)
-        stop = min(size, -(-part.stop // scale) + MARGIN)
-        side = min(size, round_up(stop - start, STEP))
-        start = max(0, min(start - (side - (stop - start)) // 2, size - side))
-        parts.append(slice(start, start + side))
-    z, y, x = parts
-    return z, y, x
+def _evidence(  # noqa: PLR0917 - a row of columns
+    label: int,
+    score: float,
+    energy: float,
+    voxels: int,
+    centroid: Numbers,
+    centre: NDArray[np.int64],
+    contrast: float,
+) -> ObjectEvidence:
+    z, y, x = centroid.tolist()
+    peak_z, peak_y, peak_x = centre.tolist()
+    return ObjectEvidence(
+        label=label,
+        score=float(score),
+        energy=float(energy),
+        voxels=int(voxels),
+        centroid=(z, y, x),
+        centre=(peak_z, peak_y, peak_x),
+        contrast_enhanced=float(contrast),
+    )
 
 
 def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to them
@@ -218,20 +209,22 @@ def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to t
         By label: the test of what the first enhancement has in the object's place.
     """
     whole = contrast_of(enhanced, constants.threshold, operator.scale)
-    bench = _Bench.of(second, first, operator, noise, constants)
-    confirmed = {}
-    for batch in _batches(labels, second.shape, operator.scale):
-        inside, _ = batch.inside(labels)
-        again, mine = (
-            np.stack([block[one] for one in batch.high])
-            for block in (bench.contrast, whole)
-        )
-        near = ndimage.binary_dilation(inside, CROSS, iterations=operator.scale)
-        sums = bench.test(np.where(near, again, np.float32(0)), batch)
-        mine = np.where(inside, mine, np.float32(0))
-        same = np.einsum("nzyx,nzyx->n", mine, again, dtype=np.float64)
-        own = np.einsum("nzyx,nzyx->n", mine, mine, dtype=np.float64)
-        agreement = same / np.maximum(own, 1e-12)
-        for label, *row in zip(batch.labels, *sums, agreement, strict=True):
-            confirmed[label] = Confirmed(*map(float, row))
+    bench = _Bench.of(Sight.of(second, first, operator, noise, constants))
+    confirmed: dict[int, Confirmed] = {}
+    for group in groups(labels, second.shape, operator.scale):
+        confirmed.update(_confirmed(group, whole, bench))
     return confirmed
+
+
+def _confirmed(group: Group, whole: Array, bench: _Bench) -> dict[int, Confirmed]:
+    """What another enhancement has in the places of objects of `whole`."""
+    again = group.fine(bench.sight.contrast)
+    sums = bench.test(np.where(group.near, again, np.float32(0)), group)
+    mine = np.where(group.inside, group.fine(whole), np.float32(0))
+    same = np.einsum("nzyx,nzyx->n", mine, again, dtype=np.float64)
+    own = np.einsum("nzyx,nzyx->n", mine, mine, dtype=np.float64)
+    agreement = same / np.maximum(own, 1e-12)
+    return {
+        label: Confirmed(*map(float, row))
+        for label, *row in zip(group.numbers, *sums, agreement, strict=True)
+    }

@@ -13,6 +13,7 @@ from scipy import fft
 from napari_cyclegan3d.engine.hallucination.comparison import (
     Constants,
     Parts,
+    Sight,
     compare,
     compared,
     contrast_of,
@@ -36,10 +37,13 @@ __all__ = [
     "HALO",
     "Constants",
     "Parts",
+    "Sight",
     "block_maps",
     "compare",
     "contrast_of",
+    "maps_of",
     "measure",
+    "residual_of",
 ]
 
 HALO = 24  # raw voxels around a core that its maps may depend on
@@ -67,21 +71,33 @@ def block_maps(
         deviations of the noise), prior_only (0 to 1), support (local b) and power
         (local d′).
     """
-    contrast = contrast_of(enhanced, constants.threshold, operator.scale)
-    parts = compare(raw, enhanced, contrast, operator, noise)
-    energy = parts.structure**2
-    both = parts.structure * parts.residual
-    windows = [compared(both, energy, width) for width in WIDTHS]
-    invented = np.minimum.reduce([z for z, _ in windows])
-    missing = np.maximum(constants.search.best(*parts.twice(noise)), 0)
-    z, power = windows[1]
+    return maps_of(Sight.of(raw, enhanced, operator, noise, constants))
+
+
+def maps_of(sight: Sight) -> Blocks:
+    """The maps of a block that has been compared; see `block_maps`."""
+    residual, (z, power) = residual_of(sight)
     return {
-        "residual": np.where(-invented > missing, np.minimum(invented, 0), missing),
-        "rse": np.sqrt(smooth(parts.residual**2, 2.0)),
-        "prior_only": prior_only(contrast, operator, noise, constants),
+        "residual": residual,
+        "rse": np.sqrt(smooth(sight.parts.residual**2, 2.0)),
+        "prior_only": prior_only(
+            sight.contrast, sight.operator, sight.noise, sight.constants
+        ),
         "support": np.clip(1 + z / np.maximum(power, 1), 0, 1.5),
         "power": power,
     }
+
+
+def residual_of(sight: Sight) -> tuple[Array, tuple[Array, Array]]:
+    """The map of the residual; z and d′ of the structures in the middle window."""
+    parts = sight.parts
+    energy, both = parts.structure**2, parts.structure * parts.residual
+    windows = [compared(both, energy, width) for width in WIDTHS]
+    invented = np.minimum.reduce([z for z, _ in windows])
+    missing = sight.constants.search.best(*parts.twice(sight.noise))
+    np.maximum(missing, 0, out=missing)
+    residual = np.where(-invented > missing, np.minimum(invented, 0), missing)
+    return residual, windows[1]
 
 
 def prior_only(

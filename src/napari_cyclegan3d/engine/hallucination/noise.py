@@ -64,7 +64,11 @@ class Noise:
             A new block of the same shape.
         """
         even = block / (self.fit.sigma if mean is None else self.deviation(mean))
-        return self._filtered(even.astype(np.float32, copy=False), -0.5)
+        return self.decorrelated(even.astype(np.float32, copy=False))
+
+    def decorrelated(self, even: Floats) -> Floats:
+        """A block in which this noise is white, if it has deviation 1 everywhere."""
+        return self._filtered(even, -0.5)
 
     def draw(
         self, shape: Shape, random: np.random.Generator, mean: Floats | None = None

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine.hallucination.filters import Array, smooth
 from napari_cyclegan3d.engine.hallucination.maps import Constants, contrast_of
 
-__all__ = ["segment"]
+__all__ = ["parted", "segment"]
 
 Labels = NDArray[np.int32]
 SMALLEST = 15  # voxels of the enhanced volume at scale 1
@@ -28,9 +28,14 @@ def segment(enhanced: Array, constants: Constants, scale: int = 1) -> Labels:
         Labels from 1, without gaps; 0 is background.
     """
     contrast = contrast_of(enhanced, constants.threshold, scale)
+    return parted(contrast, constants.threshold, scale)
+
+
+def parted(contrast: Array, threshold: float, scale: int) -> Labels:
+    """The objects of structures that `contrast_of` has found; see `segment`."""
     labels = np.zeros(contrast.shape, np.int32)
     for sign in (1, -1):
-        inside = sign * contrast > constants.threshold
+        inside = sign * contrast > threshold
         if inside.any():
             basins = _basins(smooth(sign * contrast, SPREAD * scale), inside)
             labels = np.where(inside, basins + labels.max(), labels)

@@ -1,18 +1,14 @@
 """One sweep over both volumes: maps, objects with their tests, and global sums."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.hallucination.evidence import (
-    Confirmed,
-    ObjectEvidence,
-    evidence,
-    split_evidence,
-)
+from napari_cyclegan3d.engine.hallucination.evidence import Tests, tests_of
 from napari_cyclegan3d.engine.hallucination.filters import smooth, wide
 from napari_cyclegan3d.engine.hallucination.gathering import (
     Gatherer,
@@ -22,11 +18,12 @@ from napari_cyclegan3d.engine.hallucination.gathering import (
 from napari_cyclegan3d.engine.hallucination.maps import (
     HALO,
     Constants,
-    block_maps,
+    Sight,
+    maps_of,
     measure,
 )
 from napari_cyclegan3d.engine.hallucination.noise import Noise, fit_noise
-from napari_cyclegan3d.engine.hallucination.objects import segment
+from napari_cyclegan3d.engine.hallucination.objects import parted
 from napari_cyclegan3d.engine.hallucination.operator import Operator, fit_operator
 from napari_cyclegan3d.engine.hallucination.sampling import finite
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
@@ -41,6 +38,8 @@ from napari_cyclegan3d.engine.hallucination.store import (
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 Map = NDArray[Any]
+# a block of both volumes, its raw voxels, and where it is
+Look = Callable[[Sight, Map, Block], None]
 # deviation of the blur of differences, in raw voxels
 SMOOTH = 1.5
 
@@ -174,74 +173,76 @@ def survey(
     Yields:
         The share that is done.
     """
-    parts = list(blocks(raw.shape, side, HALO))
     maps: dict[str, Map] = {}
-    gatherer = Gatherer(raw.shape, fitted.operator.scale, len(repeated))
     sums = Sums()
 
-    for number, block in enumerate(parts):
-        yield number / len(parts)
-        seen = _Seen.of(raw, enhanced, fitted, repeated, gatherer, block)
-        _keep(maps, seen.maps, block, raw.shape)
-        sums.add(*seen.compared)
-        gatherer.add(seen.owned, seen.tests, seen.again)
+    def look(sight: Sight, low: Map, block: Block) -> None:
+        made, inner = sight.parts.mean, block.inner
+        found = maps_of(sight)
+        found["difference"] = _difference(low, made, sight.operator)
+        _keep(maps, found, block, raw.shape)
+        sums.add(low[inner], made[inner], sight.parts.deviation[inner])
+
+    objects = yield from objects_of(raw, enhanced, fitted, repeated, side, look)
     fresh = any(one.enhanced is enhanced for one in repeated)
-    return Survey(maps, gatherer.gathered(), sums, fresh)
+    return Survey(maps, objects, sums, fresh)
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What a block shows.
+def objects_of(
+    raw: Volume,
+    enhanced: Volume,
+    fitted: Fitted,
+    repeated: Sequence[Repeated],
+    side: int,
+    look: Look | None = None,
+) -> Generator[float, None, Objects]:
+    """Find and test the structures of the enhanced volume, block by block.
 
-    Attributes:
-        maps: By name, with the halo.
-        compared: Raw voxels, what the operator makes of the enhanced ones, and the
-            deviation of the noise; without the halo.
-        owned: The objects that are the block's own.
-        tests: Of these, against the raw volume.
-        again: The same against independent data, for each of these.
+    Args:
+        raw: The raw volume.
+        enhanced: The enhanced one.
+        fitted: How they belong together.
+        repeated: Independent tests of the objects.
+        side: Longest side of a block, in raw voxels.
+        look: Meanwhile looks at each block, in a thread of its own.
+
+    Yields:
+        The share that is done.
     """
+    parts = list(blocks(raw.shape, side, HALO))
+    gatherer = Gatherer(raw.shape, fitted.operator.scale, len(repeated))
+    with ThreadPoolExecutor(1) as other:
+        for number, block in enumerate(parts):
+            yield number / len(parts)
+            low, sight = _sight(raw, enhanced, fitted, block)
+            looked = other.submit(look, sight, low, block) if look else None
+            owned, tests = _tested(sight, repeated, gatherer, block)
+            if looked is not None:
+                looked.result()
+            gatherer.add(owned, tests.own, tests.again)
+    return gatherer.gathered()
 
-    maps: dict[str, Map]
-    compared: tuple[Map, Map, Map]
-    owned: Owned
-    tests: list[ObjectEvidence]
-    again: list[dict[int, Confirmed]]
 
-    @classmethod
-    def of(
-        cls,
-        raw: Volume,
-        enhanced: Volume,
-        fitted: Fitted,
-        repeated: Sequence[Repeated],
-        gatherer: Gatherer,
-        block: Block,
-    ) -> Self:
-        """Look at a block; the gatherer only says which objects are its own."""
-        operator, noise, constants = fitted.operator, fitted.noise, fitted.constants
-        place = finer(block.read, operator.scale)
-        low = finite(raw.read(block.read))[0]
-        high = finite(enhanced.read(place))[0]
+def _sight(
+    raw: Volume, enhanced: Volume, fitted: Fitted, block: Block
+) -> tuple[Map, Sight]:
+    """The raw voxels of a block, and these compared with the enhanced ones."""
+    low = finite(raw.read(block.read))[0]
+    high = finite(enhanced.read(finer(block.read, fitted.operator.scale)))[0]
+    return low, Sight.of(low, high, fitted.operator, fitted.noise, fitted.constants)
 
-        def test_again(one: Repeated) -> dict[int, Confirmed]:
-            first = finite(one.enhanced.read(place))[0]
-            second = finite(one.against.read(block.read))[0]
-            return split_evidence(
-                owned.labels, high, first, second, one.operator, one.noise, constants
-            )
 
-        owned = gatherer.own(segment(high, constants, operator.scale), block)
-        made = operator.apply(high)
-        own = made[block.inner]
-        maps = block_maps(low, high, operator, noise, constants)
-        return cls(
-            maps | {"difference": _difference(low, made, operator)},
-            (low[block.inner], own, noise.deviation(own)),
-            owned,
-            evidence(owned.labels, high, low, operator, noise, constants),
-            [test_again(one) for one in repeated],
-        )
+def _tested(
+    sight: Sight, repeated: Sequence[Repeated], gatherer: Gatherer, block: Block
+) -> tuple[Owned, Tests]:
+    """The objects that are a block's own; the gatherer only says which these are."""
+    constants, scale = sight.constants, sight.operator.scale
+    owned = gatherer.own(parted(sight.contrast, constants.threshold, scale), block)
+    others = []
+    for one in repeated:
+        fitted = Fitted(one.operator, one.noise, constants)
+        others.append(_sight(one.against, one.enhanced, fitted, block)[1])
+    return owned, tests_of(owned.labels, sight, others)
 
 
 def _difference(raw: Map, made: Map, operator: Operator) -> Map:

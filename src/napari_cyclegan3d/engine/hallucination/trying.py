@@ -25,7 +25,11 @@ from napari_cyclegan3d.engine.hallucination.sampling import finite
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.hallucination.splitting import split
 from napari_cyclegan3d.engine.hallucination.store import blocks, finer
-from napari_cyclegan3d.engine.hallucination.survey import Fitted, Repeated, survey
+from napari_cyclegan3d.engine.hallucination.survey import (
+    Fitted,
+    Repeated,
+    objects_of,
+)
 from napari_cyclegan3d.engine.hallucination.suspicion import scores
 from napari_cyclegan3d.engine.hallucination.trials import Material, Model, regions
 from napari_cyclegan3d.engine.hallucination.truth import Truth
@@ -116,9 +120,8 @@ def _judge(
         repeated = [
             Repeated.of(part, run_through(translate(part.first))) for part in parts
         ]
-        found = run_through(survey(raw, enhanced, fitted, repeated, config.tile))
-        objects, scale = found.objects, fitted.operator.scale
-        known = Truth.of(enhanced, truth, scale)
+        objects = run_through(objects_of(raw, enhanced, fitted, repeated, config.tile))
+        known = Truth.of(enhanced, truth, fitted.operator.scale)
         labels = [(objects.labels, len(objects))]
         (overlap,) = known.overlaps(labels, fitted.constants.threshold)
         judgement = judge(objects, np.zeros(len(objects)), Tested(0.0, 1.0))
