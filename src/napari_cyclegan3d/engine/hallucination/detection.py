@@ -36,7 +36,7 @@ def detector(operator: Operator, noise: Noise, constants: Constants) -> Detect:
         low, high = finite(raw.read())[0], finite(enhanced.read())[0]
         sight = Sight.of(low, high, operator, noise, constants)
         labels = parted(sight.contrast, constants.threshold, scale)
-        objects = tests_of(labels, sight).own
+        objects = tests_of(labels, sight, ()).own
         residual = residual_of(sight)[0]
         return [
             *(Detection(on_raw_grid(one.centroid), -one.z, True) for one in objects),

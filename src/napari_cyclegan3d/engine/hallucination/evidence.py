@@ -70,10 +70,11 @@ def evidence(
     Returns:
         One test for each object, in the order of the labels.
     """
-    return tests_of(labels, Sight.of(raw, enhanced, operator, noise, constants)).own
+    sight = Sight.of(raw, enhanced, operator, noise, constants)
+    return tests_of(labels, sight, ()).own
 
 
-def tests_of(labels: Labels, sight: Sight, others: Sequence[Sight] = ()) -> Tests:
+def tests_of(labels: Labels, sight: Sight, others: Sequence[Sight]) -> Tests:
     """The template tests of all objects of a block, against several raw volumes.
 
     Args:
@@ -147,42 +148,21 @@ def _tested(group: Group, bench: _Bench) -> list[ObjectEvidence]:
     count = len(group.numbers)
     number, *places = np.nonzero(inside)
     voxels = np.bincount(number, minlength=count)
-    means = np.stack([np.bincount(number, one, count) / voxels for one in places], 1)
-    inner = np.where(inside, np.abs(contrast), -1).reshape(count, -1)
-    top = np.unravel_index(inner.argmax(axis=1), inside.shape[1:])
+    means = [np.bincount(number, one, count) / voxels for one in places]
     mean = np.bincount(number, contrast[inside], count) / voxels
-    rows = zip(
-        group.numbers,
-        *sums,
-        voxels,
-        means + starts,
-        np.stack(top, 1) + starts,
-        mean,
-        strict=True,
-    )
-    return [_evidence(*row) for row in rows]
-
-
-def _evidence(  # noqa: PLR0917 - a row of columns
-    label: int,
-    score: float,
-    energy: float,
-    voxels: int,
-    centroid: Numbers,
-    centre: NDArray[np.int64],
-    contrast: float,
-) -> ObjectEvidence:
-    z, y, x = centroid.tolist()
-    peak_z, peak_y, peak_x = centre.tolist()
-    return ObjectEvidence(
-        label=label,
-        score=float(score),
-        energy=float(energy),
-        voxels=int(voxels),
-        centroid=(z, y, x),
-        centre=(peak_z, peak_y, peak_x),
-        contrast_enhanced=float(contrast),
-    )
+    height = np.where(inside, np.abs(contrast), -1).reshape(count, -1)
+    top = np.unravel_index(height.argmax(axis=1), inside.shape[1:])
+    columns = {
+        "label": group.numbers,
+        "score": sums[0].tolist(),
+        "energy": sums[1].tolist(),
+        "voxels": voxels.tolist(),
+        "centroid": map(tuple, (np.stack(means, 1) + starts).tolist()),
+        "centre": map(tuple, (np.stack(top, 1) + starts).tolist()),
+        "contrast_enhanced": mean.tolist(),
+    }
+    rows = zip(*columns.values(), strict=True)
+    return [ObjectEvidence(**dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to them

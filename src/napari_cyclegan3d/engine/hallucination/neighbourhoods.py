@@ -57,7 +57,7 @@ class Group:
     @cached_property
     def inside(self) -> Masks:
         """Where each object is."""
-        return self.labels == np.array(self.numbers)[:, None, None, None]
+        return np.asarray(self.labels == np.array(self.numbers)[:, None, None, None])
 
     @cached_property
     def near(self) -> Masks:

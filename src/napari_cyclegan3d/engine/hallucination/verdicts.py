@@ -84,8 +84,8 @@ class Judgement:
         stands: Whether the independent data can speak against an object, if there are
             any.
         p: Of the hypothesis that the object is real.
-        odds: log10 of how much better invented explains the data than real does, or of
-            how many objects as clear noise alone would make: the larger.
+        odds: log10 of how many objects as clear noise alone would make, and of how much
+            better invented explains the data than real does, where it does.
     """
 
     verdict: NDArray[Any]
@@ -163,8 +163,6 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
     given = [own] if against is None else [own, against]
     fits = [_Real.of(one) for one in given]
     ps = [fit.p(one) for fit, one in zip(fits, given, strict=True)]
-    odds = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
-    odds.append(_noise_odds(given, tested.places))
     supported = np.zeros(len(same), np.bool_)
     if again is not None:
         supported = again.supports(tested.threshold) & same
@@ -177,7 +175,7 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
         evidence=against or own,
         confirmation=own.confirmation if again is None else again.confirmation,
         p=cauchy(ps, [1.0] * len(ps)) if against else ps[0],
-        odds=np.max(odds, axis=0),
+        odds=_odds(given, fits, tested.places),
         stands=again is None or against is not None,
     )
 
@@ -193,6 +191,19 @@ def stands(own: Evidence, again: Evidence) -> bool:
     if clear.sum() < FEWEST:
         return True
     return bool(np.median(again.support[clear]) >= LEAST_MEAN)
+
+
+def _odds(given: Sequence[Evidence], fits: Sequence["_Real"], places: float) -> Numbers:
+    """How suspicious objects are: noise could have made them, or they fall short.
+
+    Networks make real structures stronger and weaker, so that falling short counts
+    beside what noise could do, and by itself only where the data contradict an object.
+    """
+    each = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
+    short = np.max(each, axis=0)
+    odds = _noise_odds(given, places) + np.maximum(short, 0)
+    contradicted = np.any([one.contradicts for one in given], axis=0)
+    return np.where(contradicted, np.maximum(odds, short), odds)
 
 
 def _noise_odds(given: Sequence[Evidence], places: float) -> Numbers:
