@@ -38,13 +38,20 @@ KICKSTART = 150  # steps that keep the contrast from being inverted
 
 @dataclass(frozen=True)
 class Bias:
-    """Structures of a volume of domain B; those of A have 22 fibres and 14 balls."""
+    """Structures of a volume of domain B; those of A have 22 fibres and 14 balls.
+
+    Attributes:
+        fibres, balls: How many.
+        intensity: How grey values are normalised: in units of its deviation, the few
+            structures of a sparse domain would be too bright to be learnt in few steps.
+    """
 
     fibres: int
     balls: int
+    intensity: str
 
 
-BIASES = {"crowded": Bias(50, 32), "sparse": Bias(7, 5)}
+BIASES = {"crowded": Bias(50, 32, "zscore"), "sparse": Bias(12, 8, "minmax")}
 
 
 def scans(seed: int) -> tuple[Array, Array, Array]:
@@ -81,6 +88,7 @@ def trained(bias: Bias, steps: int = STEPS) -> Model:
         "device": "cpu",
         "preview_every": 0,
         "checkpoint_every": steps,
+        "intensity": {"method": bias.intensity},
         "loss": {"adversarial_b": 4.0, "cycle_b": 10.0},
         "optim": {"kickstart": min(KICKSTART, steps // 2)},
     }

@@ -5,12 +5,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, sum_labels
+from scipy.ndimage import gaussian_filter, maximum, sum_labels
 
 from hallucination_tracks.natural import FALSE, TRUE
 from hallucination_tracks.objects import Case, NaturalTrial, judged
 from hallucination_tracks.scores import Found
-from hallucination_tracks.tools import peaks
+from hallucination_tracks.tools import found, peaks
 from hallucination_tracks.trained import BLUR, generator, scans, ways
 from napari_cyclegan3d.engine.checkpoint import Model, load_model
 from napari_cyclegan3d.engine.hallucination.cycle import fill_cycle
@@ -85,7 +85,13 @@ def _lost(case: Case, contrast: float) -> tuple[Found, float]:
     names = np.where(lost, np.cumsum(lost), np.where(share < TRUE, len(powers) + 1, 0))
     named = np.concatenate([[0], names])[labels].astype(np.int32)
     residual = block_maps(case.raw, case.enhanced, *fits)["residual"]
-    return peaks(residual, named, powers), float(np.mean(lost))
+    alarms = peaks(residual, named, []).alarms()
+    numbers = np.arange(1, len(powers) + 1)
+    best = maximum(residual, named, numbers) if powers else np.zeros(0)
+    # whatever the map shows within a lost structure, next to others that lack as well
+    scores = np.concatenate([alarms, best])
+    hits = np.concatenate([np.full(len(alarms), -1), numbers])
+    return found(scores, hits, powers), float(np.mean(lost))
 
 
 def _cycled(case: Case, model: Model) -> tuple[float, float]:

@@ -1,4 +1,5 @@
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,9 @@ def test_what_is_there_is_replaced_only_on_demand(
         (["n4", "EMPTY", "-o", "OUT.tif"], 1, "no voxel in the mask is above 0"),
         (["pair", "T1", "EMPTY", "-o", "OUT", "--n4=false"], 1, "every voxel is 0"),
         (["pair", "DIR/*", "T2", "-o", "OUT"], 1, "names 6 volumes"),
+        (["pair", "T1", "PIXELS", "-o", "OUT"], 1, "sub-0_T1w.nii.gz and pixels.npy"),
+        (["pair", "T1", "AWAY", "-o", "OUT"], 1, "away.nii: does not overlap"),
+        (["match", "T1", "-o", "OUT.tif", "--reference", "M0"], 1, "are both 1"),
         (["split", "--a", "T1", "-o", "OUT"], 1, "of too few subjects"),
     ],
 )  # fmt: skip
@@ -185,6 +189,9 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
     io.write(
         Volume(np.zeros(SHAPE, "u1"), OBLIQUE, "millimeter"), tmp_path / "empty.nii"
     )
+    away = OBLIQUE + np.array([[0, 0, 0, 999.0], *np.zeros((3, 4))])
+    io.write(Volume(head(), away, "millimeter"), tmp_path / "away.nii")
+    np.save(tmp_path / "pixels.npy", head())
     same = tmp_path / "same" / "sub-0_T1w.nii.gz"
     same.parent.mkdir()
     same.write_bytes((heads / same.name).read_bytes())
@@ -196,6 +203,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
         "M0": heads / "masks" / "sub-0_mask.nii.gz",
         "M1": heads / "masks" / "sub-1_mask.nii.gz",
         "EMPTY": tmp_path / "empty.nii",
+        "PIXELS": tmp_path / "pixels.npy",
+        "AWAY": tmp_path / "away.nii",
         "OUT": tmp_path / "out",
     }
     given = []
@@ -211,7 +220,9 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
     assert sentence in result.sentence, result.err
     left = {path for path in contents(tmp_path) if not path.startswith("out")}
     assert left == set(before)
-    assert not any((tmp_path / "out").rglob("*.*"))
+    # nor a folder; and what is no pair is known before the work on it
+    assert not (tmp_path / "out").exists()
+    assert "bias" not in result.err or arguments[0] == "n4"
 
 
 def test_a_pair_is_made_by_one_command_and_trained_on_by_another(
@@ -237,6 +248,36 @@ def test_a_pair_is_made_by_one_command_and_trained_on_by_another(
     )  # fmt: skip
     assert trained.code == 0, trained.err
     assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_the_command_that_trains_on_a_pair_is_told_and_works(
+    command: Command, heads: Path, tmp_path: Path, tiny: list[str]
+) -> None:
+    scans = heads / "sub-0_T1w.nii.gz", heads / "sub-0_T2w.nii.gz"
+    out = tmp_path / "the pair"  # a name with a space is quoted
+    result = command("prepare", "pair", *scans, "-o", out, "--n4=false")
+    assert result.code == 0, result.err
+    told = result.out.strip().splitlines()[-1].partition(": napari-cyclegan3d ")[2]
+    *words, run = shlex.split(told)
+    assert (words[-1], run) == ("--run", "run")
+    trained = command(*words, tmp_path / "run", *tiny, "--steps=1")
+    assert trained.code == 0, trained.err
+    assert "pairs: true" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_frames_of_a_series_go_to_files_of_their_own(
+    command: Command, tmp_path: Path
+) -> None:
+    frames = [Volume(head(number), OBLIQUE, "millimeter") for number in range(2)]
+    with create_series(frames[0], 2, tmp_path / "sub-0_bold.nii.gz") as sinks:
+        for sink, frame in zip(sinks, frames, strict=True):
+            sink[:, :, :] = frame.read()
+    out = tmp_path / "out"
+    result = command("prepare", "pad", tmp_path / "sub-0_bold.nii.gz", "-o", out)
+    assert result.code == 0, result.err
+    for number in range(2):
+        padded = io.read(out / f"sub-0_bold_{number}.nii.gz").read()
+        assert padded.sum() == head(number).sum()
 
 
 def test_t1_and_t2_of_one_head_come_onto_one_grid(
@@ -277,7 +318,7 @@ def test_subjects_are_split_by_one_command_and_trained_on_by_another(
         heads / "*_T2w.nii.gz", "-o", out, "--validation=0.3", "--test=0.3",
     )  # fmt: skip
     assert result.code == 0, result.err
-    assert "train: 1 subjects" in result.out
+    assert "subjects for train: 1" in result.out
     trained = command(
         "train", "--a", out / "a.json", "--b", out / "b.json", "--run",
         tmp_path / "run", "--sampling.pairs=true", "--loss.paired=1",

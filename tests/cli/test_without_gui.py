@@ -42,6 +42,15 @@ except SystemExit as error:
 """
 
 
+# numbers and files are for those who ask for a command
+FEW = LIGHT.replace('"torch", ', '"torch", "numpy", "pydantic", "zarr", "nibabel", ')
+READING = """
+import sys
+from napari_cyclegan3d import io
+sys.exit(", ".join({"torch", "zarr", "SimpleITK", "pandas"} & set(sys.modules)) or 0)
+"""
+
+
 def test_help_works_without_any_gui_package(process: Program) -> None:
     outcome = process(MAIN, "--help")
     assert (outcome.code, outcome.err) == (0, "")
@@ -58,8 +67,20 @@ def test_help_is_shown_without_waiting_for_large_packages(
 
 def test_help_lists_every_command_with_what_it_does(process: Program) -> None:
     shown = " ".join(process(MAIN, "--help").out.split())
-    for name, module in COMMANDS.items():
-        assert f" {name} {module.HELP} " in shown
+    for name, known in COMMANDS.items():
+        assert f" {name} {known.help} " in shown
+
+
+def test_help_loads_no_library_that_reads_volumes(process: Program) -> None:
+    outcome = process(FEW, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_what_reads_volumes_loads_neither_torch_nor_what_reads_zarr(
+    process: Program,
+) -> None:
+    outcome = process(READING)
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_train_and_enhance_work_without_any_gui_package(

@@ -12,14 +12,13 @@ from napari_cyclegan3d.engine.hallucination.evidence import (
     split_evidence,
 )
 from napari_cyclegan3d.engine.hallucination.filters import (
-    directions,
-    line,
     otsu,
     robust_deviation,
     wide,
     without,
 )
 from napari_cyclegan3d.engine.hallucination.findings import NoiseFit, OperatorFit
+from napari_cyclegan3d.engine.hallucination.lines import along, directions, line
 from napari_cyclegan3d.engine.hallucination.maps import (
     Constants,
     block_maps,
@@ -245,12 +244,25 @@ def test_dark_structures_are_objects_as_well() -> None:
     assert contrast_of(enhanced, known.threshold, 1)[20, 10, 10] < -0.5
 
 
-def test_a_line_sums_as_much_in_every_direction() -> None:
-    block = np.zeros((31, 31, 31), np.float32)
-    block[15, 15, 15] = 1
-    sums = [line(block, step, 8.0).sum() for step in directions()]
+@pytest.mark.parametrize("pitch", [1, 2])
+def test_a_line_sums_as_much_in_every_direction(pitch: int) -> None:
+    sums = [line(step, 8.0, pitch).sum() for step in directions()]
     assert len(sums) == 49
     assert np.ptp(sums) < 0.25 * np.mean(sums)
+
+
+def test_each_voxel_is_summed_along_its_own_line() -> None:
+    block = np.zeros((20, 20, 20), np.float32)
+    block[6:15, 10, 10] = 1
+    lines = [line((1, 0, 0), 8.0), line((0, 1, 2), 8.0)]
+    chosen = np.zeros(block.shape, np.int8)
+    chosen[:, :, 11:] = chosen[10, 8, 10] = chosen[0] = 1
+    found = along(block, lines, chosen)
+    assert found[10, 10, 10] == pytest.approx(lines[0].sum())
+    assert found[2, 10, 10] == pytest.approx(lines[0][-1, 4, 4])
+    assert found[10, 11, 12] == pytest.approx(lines[1][4, 3, 2])
+    assert found[10, 8, 10] == found[0].any() == 0
+    assert found[:, 10, 10].argmax() == 10
 
 
 def test_the_background_does_not_contain_what_lies_on_it() -> None:

@@ -4,8 +4,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from napari_cyclegan3d.engine.hallucination.gathering import Objects
+from napari_cyclegan3d.engine.hallucination.odds import Evidence
 from napari_cyclegan3d.engine.hallucination.verdicts import (
-    Evidence,
     Judgement,
     Tested,
     bh,

@@ -14,7 +14,7 @@ from napari_cyclegan3d import cli, io
 from napari_cyclegan3d.engine.checkpoint import Model, load_model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.events import EnhanceDone, EnhanceStarted
+from napari_cyclegan3d.engine.events import EnhanceDone, EnhanceStarted, Warned
 from napari_cyclegan3d.engine.glimpse import glimpse
 from napari_cyclegan3d.engine.inference import enhance
 from napari_cyclegan3d.engine.volume import Volume
@@ -257,6 +257,48 @@ def test_the_commands_import_and_enhance_into_a_store_that_goes_on(
     command = ["enhance", str(tmp_path / "scan.tif"), "--model", str(model)]
     assert cli.main([*command, "-o", str(out), "--device", "cpu", "--memory", "4"]) == 0
     assert np.allclose(io.read(out).read(), result(scan, load_model(model)), atol=1e-5)
+
+
+def test_format_04_says_the_same_in_other_words(tmp_path: Path) -> None:
+    folder = package(tmp_path / "made", torchscript(Doubling(3, 2), 3), 3, scale=2)
+    new = imported(folder, "new")
+    image = {"axes": "bczyx", "data_type": "float32"}
+    changed(
+        folder,
+        format_version="0.4.9",
+        inputs=[
+            {
+                **image,
+                "name": "raw",
+                "shape": {"min": [1, 1, 16, 16, 16], "step": [0, 0, 4, 4, 4]},
+                "preprocessing": [
+                    {
+                        "name": "zero_mean_unit_variance",
+                        "kwargs": {"mode": "per_sample", "axes": "czyx"},
+                    }
+                ],
+            }
+        ],
+        outputs=[
+            {
+                **image,
+                "name": "better",
+                "halo": [0, 0, 4, 4, 4],
+                "shape": {
+                    "reference_tensor": "raw",
+                    "scale": [1, 1, 2, 2, 2],
+                    "offset": [0, 0, 0, 0, 0],
+                },
+                "postprocessing": [
+                    {"name": "scale_linear", "kwargs": {"gain": [0.5], "offset": 3.0}}
+                ],
+            }
+        ],
+    )
+    old, volume = imported(folder, "old"), Volume(grey((20, 24, 28)))
+    inside = (slice(8, -8),) * 3  # 0.5 mirrors at the borders
+    assert old.header.scale == 2
+    assert np.allclose(result(volume, old)[inside], result(volume, new)[inside])
 
 
 def test_what_is_imported_beside_a_package_replaces_nothing(tmp_path: Path) -> None:

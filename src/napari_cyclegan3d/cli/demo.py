@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-HELP = "the whole job on the bundled sample"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

@@ -17,7 +17,6 @@ from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.io.ome_zarr import is_named_store
 
-HELP = "translate a volume by tiles"
 MOST_WORKERS = 256
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari_cyclegan3d.evaluate import Case, EvaluateConfig, Row
     from napari_cyclegan3d.evaluate.report import Report, Summary
 
-HELP = "score models on volumes whose truth is known"
 MODEL_SUFFIX = ".safetensors"
 COLUMNS = {"psnr": "PSNR/dB", "ssim": "SSIM", "nrmse": "NRMSE"}
 

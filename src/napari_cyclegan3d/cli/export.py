@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from napari_cyclegan3d.engine.checkpoint import Model
     from napari_cyclegan3d.exchange.credits import Credits
 
-HELP = "write a model for other programs, or a card that describes it"
 SUFFIXES = {
     "bioimageio": ".zip",
     "onnx": ".onnx",

@@ -7,8 +7,6 @@ from napari_cyclegan3d.console import DONE
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import check_writable
 
-HELP = "turn a bioimage.io package or a checkpoint of 3DCycleGaN into a model"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

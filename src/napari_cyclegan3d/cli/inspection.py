@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from napari_cyclegan3d.engine.hallucination.inspection import Known
     from napari_cyclegan3d.engine.hallucination.passes import Networks
 
-HELP = "find and judge what the network invented"
 # lines of the table on the terminal
 SHOWN = 10
 

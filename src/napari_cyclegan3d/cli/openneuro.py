@@ -129,8 +129,8 @@ def _told(plan: "Plan") -> list[str]:
     if plan.incomplete:
         shown = ", ".join(plan.incomplete[:8]) + (" …" if plan.incomplete[8:] else "")
         lines.append(
-            f"{len(plan.incomplete)} subjects were passed over that have not all of "
-            f"{kinds}: {shown}"
+            f"passed over, as they have not all of {kinds}: "
+            f"{len(plan.incomplete)} ({shown})"
         )
     if wanted.subjects is not None and len(plan.subjects) < wanted.subjects:
         lines.append(f"no more than {len(plan.subjects)} subjects have them")

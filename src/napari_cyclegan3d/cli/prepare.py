@@ -1,6 +1,7 @@
 """The `prepare` command: what is done to volumes before a training, step by step."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,12 @@ from tqdm import tqdm
 from napari_cyclegan3d import io
 from napari_cyclegan3d.cli import openneuro
 from napari_cyclegan3d.cli.options import DOMAIN, VOLUME, add_settings, settings_from
-from napari_cyclegan3d.cli.preparing import check, partners_of, targets_of
+from napari_cyclegan3d.cli.preparing import (
+    check,
+    no_empty_folders,
+    partners_of,
+    targets_of,
+)
 from napari_cyclegan3d.console import DONE, STOPPED, stoppable
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.settings import Settings
@@ -25,7 +31,6 @@ from napari_cyclegan3d.prepare.saving import save
 from napari_cyclegan3d.prepare.splitting import SplitSettings, split, write_split
 from napari_cyclegan3d.prepare.steps import STEPS, Step, prepared
 
-HELP = "what is done to volumes before a training: N4, masks, grids, splits, …"
 PAIR = "bring two volumes of one subject onto one grid, for a paired training"
 SPLIT = "training, validation and test apart, by subject"
 PARTNERS = {"mask": "--mask", "grid": "--like", "prepared volume": "--of"}
@@ -136,25 +141,29 @@ def _run_step(options: argparse.Namespace) -> int:
     settings = settings_from(options, step.settings, {})
     volumes = [with_records(volume) for volume in open_domain(options.input)]
     partners = partners_of(volumes, getattr(options, "partner", []), step)
-    targets = targets_of(volumes, options.output)
-    check(targets, [*volumes, *partners], options)
-    for volume, partner, target in zip(volumes, partners, targets, strict=True):
-        result = _prepared(volume, step.name, settings, partner)
-        _save(result, target, overwrite=options.overwrite)
+    with no_empty_folders(options.output):
+        targets = targets_of(volumes, options.output)
+        check(targets, [*volumes, *partners], options)
+        for volume, partner, target in zip(volumes, partners, targets, strict=True):
+            result = _prepared(volume, step.name, settings, partner)
+            _save(result, target, overwrite=options.overwrite)
     return DONE
 
 
 def _run_pair(options: argparse.Namespace) -> int:
     settings = settings_from(options, PairSettings, {})
     a, b = (with_records(_only(text)) for text in (options.a, options.b))
-    targets = [
-        targets_of([volume], options.output / side)[0]
-        for side, volume in (("a", a), ("b", b))
-    ]
-    check(targets, [a, b], options)
-    done = _last(paired(a, b, settings), PairDone)
-    for volume, target in zip((done.a, done.b), targets, strict=True):
-        _save(volume, target, overwrite=options.overwrite)
+    folders = [options.output / side for side in ("a", "b")]
+    with no_empty_folders(*folders, options.output):
+        targets = [
+            targets_of([volume], folder)[0]
+            for volume, folder in zip((a, b), folders, strict=True)
+        ]
+        check(targets, [a, b], options)
+        done = _last(paired(a, b, settings), PairDone)
+        for volume, target in zip((done.a, done.b), targets, strict=True):
+            _save(volume, target, overwrite=options.overwrite)
+    _say_training(*folders, "--sampling.pairs", "true", "--loss.paired", "1")
     return DONE
 
 
@@ -167,9 +176,18 @@ def _run_split(options: argparse.Namespace) -> int:
     for remark in result.remarks:
         print(f"warning: {remark}", file=sys.stderr)
     for part, subjects in result.subjects.items():
-        print(f"{part}: {len(subjects)} subjects")
+        print(f"subjects for {part}: {len(subjects)}")
     print(f"{options.output}: {', '.join(file.name for file in files)}")
+    lists = [options.output / f"{side}.json" for side in ("a", "b")]
+    if all(one in files for one in lists):
+        _say_training(*lists)
     return DONE
+
+
+def _say_training(a: Path, b: Path, *more: str) -> None:
+    """Say which command trains on what was made."""
+    words = ["train", "--a", str(a), "--b", str(b), *more, "--run", "run"]
+    print(f"to train on it: napari-cyclegan3d {shlex.join(words)}")
 
 
 def _only(text: str) -> Volume:

@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_cyclegan3d import io
@@ -78,12 +79,30 @@ def targets_of(volumes: Sequence[Volume], output: Path) -> list[Path]:
     return targets
 
 
+@contextmanager
+def no_empty_folders(*folders: Path) -> Iterator[None]:
+    """Remove again what was made as a folder meanwhile and stayed empty.
+
+    Args:
+        folders: Where they would be, the inner ones first.
+    """
+    new = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in new:
+            with suppress(OSError):  # it holds something, or is none
+                folder.rmdir()
+
+
 def _name(volume: Volume) -> str:
     """The name of the input, in a format that can be written."""
     name = Path(volume.metadata["files"][0]).name
     if len(volume.metadata["files"]) > 1:
         name = volume.name
     if "frame" in volume.metadata or "region" in volume.metadata:
-        name = volume.name.replace("::", "_").partition("[")[0]
+        file, *inside = volume.name.partition("[")[0].split("::")
+        stem, dot, suffix = file.partition(".")
+        name = "_".join((stem, *inside)) + dot + suffix
     name = name.replace("/", "_")
     return name if io.can_write(name) else name.partition(".")[0] + FALLBACK

@@ -7,8 +7,6 @@ import yaml
 from napari_cyclegan3d.console import DONE
 from napari_cyclegan3d.engine.presets import Preset, load_preset, preset_names
 
-HELP = "list settings of published projects, or print one"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

@@ -22,7 +22,6 @@ from napari_cyclegan3d.engine.presets import load_preset, preset_names
 if TYPE_CHECKING:
     from napari_cyclegan3d.search import SearchDone, SearchEvent
 
-HELP = "find settings by many short trainings"
 EXAMPLES = "optim.lr_generator=1e-4..1e-3:log or generator.norm=none,batch"
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari_cyclegan3d.engine.events import TrainEvent
     from napari_cyclegan3d.engine.sources import Domains
 
-HELP = "learn to translate A into B"
 # what a model prescribes for a training that starts from it
 OF_THE_MODEL = ("method", "dims", "slice_axis", "scale", "generator", "discriminator")
 

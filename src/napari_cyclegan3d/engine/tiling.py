@@ -144,9 +144,9 @@ def cores(span: Span, core: int, size: int, reach: Reach) -> tuple[AxisTile, ...
     edges = [*range(start, stop, core), stop]
     tiles = []
     for low, high in itertools.pairwise(edges):
+        first, last = max(-reach.rim, low - before), min(whole, high + after)
         # in whole strides from where the network's view of the volume begins
-        first = max(0, low - before + reach.rim) // reach.stride * reach.stride
-        first, last = first - reach.rim, min(whole, high + after)
+        first -= (first + reach.rim) % reach.stride if reach.rim else 0
         side = reach.allowed(last - first)
         # what a tile must read more lies after it, or before the end of the volume
         first = max(-reach.rim, min(first, whole - side))

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from napari_cyclegan3d import __version__
 from napari_cyclegan3d.engine.checkpoint import Model, ModelHeader, Provenance
@@ -60,23 +61,33 @@ def _first_that_opens(package: Package, words: Description, name: str) -> Model:
 def _model(package: Package, words: Description, form: Form, name: str) -> Model:
     file = words.graphs[form]
     content = package.read(file.name, LARGEST_GRAPH, file.sha256)
-    graph = ForeignGraph(
-        form=form,
-        size=len(content),
-        sides=words.sides,
-        before=words.before,
-        after=words.after,
-        pad=words.pad,
-        bytes_per_voxel=2**10,
-        title=words.title,
-        credits=words.credits,
-    )
+    graph = _graph_of(words, form, len(content))
     check_steps(graph)
     trial = ForeignGenerator(graph, words.scale, name).take(content)
     found = probe(trial, widest(content) if form == "onnx" else 0)
     graph = graph.model_copy(update=found.__dict__)
     network = ForeignGenerator(graph, words.scale, name).take(content)
     return Model(_header(words, graph), network, None, None, None, name)
+
+
+def _graph_of(words: Description, form: Form, size: int) -> ForeignGraph:
+    """What the description says of a graph, before it is tried."""
+    try:
+        return ForeignGraph(
+            form=form,
+            size=size,
+            sides=words.sides,
+            before=words.before,
+            after=words.after,
+            pad=words.pad,
+            bytes_per_voxel=2**10,
+            title=words.title,
+            credits=words.credits,
+        )
+    except ValidationError:
+        raise InputError(
+            "its graph is damaged: there is none, or too many steps on grey values"
+        ) from None
 
 
 def _header(words: Description, graph: ForeignGraph) -> ModelHeader:

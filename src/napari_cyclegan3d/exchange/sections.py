@@ -29,10 +29,11 @@ def overview(model: Model, outgoing: Outgoing | None) -> str:
     origin, kind = header.provenance, header.config.generator
     does = "enlarges images" if config.method == "srgan" else "translates images"
     here = f"; this file goes from {WAYS[outgoing.direction]}" if outgoing else ""
+    size = "the same size" if header.scale == 1 else f"{header.scale} times the size"
     number = sum(one.numel() for one in model.a_to_b.parameters())
     return (
         f"A {config.dims}D network that {does} of domain A to domain B at "
-        f"{header.scale} times the size{here}.\n\n"
+        f"{size}{here}.\n\n"
         + table(
             ("", ""),
             [

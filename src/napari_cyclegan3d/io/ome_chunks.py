@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.volume import Region, Shape, format_region
@@ -95,6 +94,8 @@ class StoreSink:
     def __init__(
         self, path: Path, frame: tuple[int, ...] = (), level: str = LEVEL
     ) -> None:
+        import zarr
+
         self._path, self.frame, self._level = path, frame, level
         array = zarr.open_array(path / level, mode="r+")
         # a chunk is done when its file is there, even if all its voxels are 0

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
@@ -66,6 +65,8 @@ def finish(path: Path, frames: Sequence[tuple[int, ...]], levels: int) -> None:
     # what a killed process was writing
     for rest in path.rglob("*.partial"):
         rest.unlink(missing_ok=True)
+    import zarr
+
     group = zarr.open_group(path, mode="r+")
     note = group.attrs[NOTE]
     if isinstance(note, Mapping) and "state" in note:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Shape, Volume
@@ -26,7 +24,10 @@ VERSION_KEY = "ome_zarr_version"
 # the same codec for Zarr 2 and for Zarr 3: of those that every reader has, the fastest
 # on voxels of a network
 _BLOSC_2 = {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0}
-_BLOSC_3 = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+_BLOSC_3 = {
+    "name": "blosc",
+    "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle"},
+}
 CHUNKS: Shape = (32, 128, 128)
 # of larger images, a file holds a shard of several chunks
 SHARDED_FROM = 2**32
@@ -170,6 +171,8 @@ def _new(
     note: Mapping[str, Any],
 ) -> None:
     """An image of which no chunk is written yet."""
+    import zarr
+
     version, factors = _version(volume), levels_of(volume.shape)
     group = zarr.create_group(
         path,

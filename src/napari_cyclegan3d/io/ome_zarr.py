@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
@@ -119,7 +118,7 @@ def read_series(path: Path) -> list[Volume]:
         InputError: As `read`, but for axes before z y x.
     """
     with _opening(path) as told:
-        array = zarr.open_array(path / told.path, mode="r")
+        array = _array(path / told.path)
         _refuse_array(array, told, path)
         z, y, x = (int(size) for size in array.shape[len(told.leading) :])
         affine = noted_affine(told, (z, y, x))
@@ -150,11 +149,18 @@ def levels(path: Path, frame: int = 0) -> list[ArraySource]:
     with _opening(path) as told:
         found: list[ArraySource] = []
         for name in (told.path, *told.smaller):
-            array = zarr.open_array(path / name, mode="r")
+            array = _array(path / name)
             _refuse_array(array, told, path)
             place = np.unravel_index(frame, array.shape[:-3]) if array.ndim > 3 else ()
             found.append(_Voxels(path, array, tuple(map(int, place))))
         return found
+
+
+def _array(path: Path) -> Any:
+    # here, as in all of `io`: the library takes long to load, and few volumes need it
+    import zarr
+
+    return zarr.open_array(path, mode="r")
 
 
 @contextmanager

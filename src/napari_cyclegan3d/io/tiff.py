@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 from numpy.typing import NDArray
 from tifffile import TiffFile, TiffFileError, TiffPageSeries
 
@@ -272,6 +271,8 @@ class _Opened:
     """The stored voxels of an image, for as long as somebody has this."""
 
     def __init__(self, image: TiffPageSeries) -> None:
+        import zarr
+
         store = image.aszarr(squeeze=False, level=0)
         self.voxels = zarr.open_array(store, mode="r", zarr_format=2)
 

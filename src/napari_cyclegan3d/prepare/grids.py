@@ -66,13 +66,8 @@ def to_grid(volume: Volume, settings: GridSettings, grid: Volume | None) -> Appl
     """
     assert grid is not None
     yield Working(0, f"bringing {volume.name} onto the grid of {grid.name}")
+    share = overlapping(volume, grid)
     result = on_grid(volume, grid, settings.interpolation, settings.outside)
-    share = covered(volume, grid)
-    if not share:
-        raise InputError(
-            f"{volume.name}: does not overlap with {grid.name} in the world; choose "
-            "volumes of one subject, or correct the positions in their headers"
-        )
     if share < LEAST_COVERED:
         yield Warned(
             f"{volume.name} covers {share:.0%} of the grid of {grid.name}; the rest is "
@@ -137,8 +132,16 @@ def on_grid(
 
 
 def index_matrix(volume: Volume, grid: Volume) -> Floats:
-    """From a grid's voxel numbers to those of a volume (4×4)."""
-    unit = np.diag([*(conversion(grid.unit, volume.unit),) * 3, 1.0])
+    """From a grid's voxel numbers to those of a volume (4×4).
+
+    Raises:
+        InputError: A length unit on one side, none on the other.
+    """
+    try:
+        factor = conversion(grid.unit, volume.unit)
+    except InputError as error:
+        raise InputError(f"{grid.name} and {volume.name}: {error}") from None
+    unit = np.diag([factor, factor, factor, 1.0])
     return np.linalg.inv(volume.affine) @ unit @ grid.affine
 
 
@@ -150,6 +153,21 @@ def covered(volume: Volume, grid: Volume) -> float:
     found = places @ matrix[:3, :3].T + matrix[:3, 3]
     inside = (found >= -0.5 - SAME) & (found <= np.array(volume.shape) - 0.5 + SAME)
     return float(inside.all(axis=1).mean())
+
+
+def overlapping(volume: Volume, grid: Volume) -> float:
+    """The share that `covered` finds, of what shows the same place.
+
+    Raises:
+        InputError: The two do not overlap in the world, or in units that differ.
+    """
+    share = covered(volume, grid)
+    if not share:
+        raise InputError(
+            f"{volume.name}: does not overlap with {grid.name} in the world; choose "
+            "volumes of one subject, or correct the positions in their headers"
+        )
+    return share
 
 
 def _whole_voxels(matrix: Floats, shape: Shape) -> Floats | None:

@@ -62,9 +62,10 @@ def crop(volume: Volume, settings: CropSettings, mask: Volume | None) -> Applied
         threshold = yield from threshold_of(volume, settings.threshold)
         box = yield from box_of(volume, threshold)
     if box is None:
+        place = f" in the field of view of {volume.name}" if mask else ""
         raise InputError(
-            f"{(mask or volume).name}: shows nothing but background in the field of "
-            f"view of {volume.name}; choose another volume or threshold"
+            f"{(mask or volume).name}: shows nothing but background{place}; choose "
+            f"another {'mask' if mask else 'volume or threshold'}"
         )
     return volume.crop(region_of([box], volume, settings.margin))
 

@@ -34,13 +34,15 @@ def match(volume: Volume, settings: MatchSettings, reference: Volume | None) -> 
     asked = _percentiles(settings)
     source = yield from _levels(volume, asked, settings)
     target = yield from _levels(reference, asked, settings)
+    for one, found in ((volume, source), (reference, target)):
+        if found[0] == found[-1]:
+            low, high = settings.percentiles
+            raise InputError(
+                f"{one.name}: its percentiles {low:g} and {high:g} are both "
+                f"{found[0]:g}; spread them, or choose another volume"
+            )
     # grey values of integers repeat: one place of the line for each
     first = np.flatnonzero(np.diff(source, prepend=-np.inf) > 0)
-    if first.size < 2:
-        raise InputError(
-            f"{volume.name}: its percentiles {settings.percentiles[0]:g} and "
-            f"{settings.percentiles[1]:g} are both {source[0]:g}; spread them"
-        )
     line = _Line(source[first], target[first])
     return replace(volume, array=Computed((volume.array,), line, FLOAT))
 

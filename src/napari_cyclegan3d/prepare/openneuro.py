@@ -20,9 +20,12 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.extras import needed
 from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.prepare.openneuro_choice import Chosen, chosen
 from napari_cyclegan3d.prepare.openneuro_files import (
+    EXTRA,
+    PURPOSE,
     Catalogue,
     RemoteFile,
     is_whole,
@@ -117,6 +120,7 @@ def planned(
         InputError: There is no such dataset or nothing that was asked for, the folder
             holds other files of the same names, or has too little space.
     """
+    needed("pooch", EXTRA, PURPOSE)  # said before the question, not after it
     web = web or Web()
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file; give a folder")

@@ -12,7 +12,7 @@ from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.prepare.arrays import Taken
 from napari_cyclegan3d.prepare.events import Event, PrepareDone
-from napari_cyclegan3d.prepare.grids import on_grid
+from napari_cyclegan3d.prepare.grids import on_grid, overlapping
 from napari_cyclegan3d.prepare.levels import threshold_of
 from napari_cyclegan3d.prepare.margins import Box, box_of, region_of
 from napari_cyclegan3d.prepare.options import (
@@ -74,6 +74,7 @@ def paired(a: Volume, b: Volume, settings: PairSettings) -> Iterator[Event | Pai
     Raises:
         InputError: The volumes do not overlap, or show nothing in common.
     """
+    overlapping(b, a)  # refuses what is no pair before the work
     if settings.n4:
         a = yield from _step(a, "n4", N4Settings())
         b = yield from _step(b, "n4", N4Settings())
@@ -143,4 +144,4 @@ def _box(volume: Volume, region: Region) -> Volume:
     z, y, x = numbers
     kept = {key: value for key, value in volume.metadata.items() if key != "prepared"}
     array = Taken(ONE, (z, y, x))
-    return replace(volume, array=array, name="common content", metadata=kept)
+    return replace(volume, array=array, name="what both show", metadata=kept)

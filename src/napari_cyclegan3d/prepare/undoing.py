@@ -39,8 +39,8 @@ def undo(volume: Volume, settings: UndoSettings, origin: Volume | None) -> Appli
         )
     if settings.back > len(records):
         raise InputError(
-            f"back {settings.back}: {(origin or volume).name} has gone through "
-            f"{len(records)} steps; give a smaller number, or 0 for all"
+            f"back {settings.back}: steps of {(origin or volume).name} on record: "
+            f"{len(records)}; give a smaller number, or 0 for all"
         )
     yield Working(0, f"bringing {volume.name} back")
     scale = _scale(volume, records[-1].after)

@@ -71,7 +71,7 @@ class Parts:
     def misfit(self, width: float = 2.0) -> Array:
         """Local slope of the residual over the structures: −1 where one is invented."""
         both = smooth(self.structure * self.residual, width)
-        least = 1 / (np.sqrt(2 * np.pi) * width) ** 3
+        least = float(np.sqrt(2 * np.pi) * width) ** -3
         return np.asarray(both / (smooth(self.structure**2, width) + least))
 
 
@@ -146,7 +146,7 @@ def _gain_error(structure: Array, residual: Array) -> Array:
     """Local slope of the residual over the structures, without what is suspicious."""
     energy, both = structure * structure, structure * residual
     fair = (np.abs(compared(both, energy, 2.5)[0]) < 2.5).astype(np.float32)
-    size = (2 * np.sqrt(np.pi) * BOX / 2) ** 3
+    size = float(np.sqrt(np.pi) * BOX) ** 3
     return np.asarray(wide(both * fair) / (wide(energy * fair) + 100 / size))
 
 

@@ -19,6 +19,7 @@ from napari_cyclegan3d.engine.hallucination.candidates import (
 from napari_cyclegan3d.engine.hallucination.findings import TruthScores
 from napari_cyclegan3d.engine.hallucination.gathering import Objects
 from napari_cyclegan3d.engine.hallucination.grading import score
+from napari_cyclegan3d.engine.hallucination.odds import LEAST_SUPPORT
 from napari_cyclegan3d.engine.hallucination.regions import regions, smallest_region
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.hallucination.store import blocks, new_map
@@ -31,12 +32,7 @@ from napari_cyclegan3d.engine.hallucination.truth import (
     compared,
     typical_contrast,
 )
-from napari_cyclegan3d.engine.hallucination.verdicts import (
-    LEAST_SUPPORT,
-    Judgement,
-    Tested,
-    judge,
-)
+from napari_cyclegan3d.engine.hallucination.verdicts import Judgement, Tested, judge
 from napari_cyclegan3d.engine.volume import Volume
 
 Map = NDArray[Any]

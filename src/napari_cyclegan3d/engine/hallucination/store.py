@@ -61,18 +61,19 @@ class Block:
         )
 
 
-def blocks(shape: Shape, side: int, halo: int) -> Iterator[Block]:
+def blocks(shape: Shape, side: int, halo: int, step: int = 1) -> Iterator[Block]:
     """A volume in blocks.
 
     Args:
         shape: Voxels (z, y, x).
-        side: Longest side of a core.
+        side: Longest side of a core; one may be longer by less than `step`.
         halo: Voxels around it, where the volume has them.
+        step: Cores begin at multiples of it.
     """
     axes = []
     for size in shape:
         count = -(-size // side)
-        edges = [round(n * size / count) for n in range(count + 1)]
+        edges = [round(n * size / count / step) * step for n in range(count)] + [size]
         axes.append(
             [
                 (slice(a, b), slice(max(0, a - halo), min(size, b + halo)))

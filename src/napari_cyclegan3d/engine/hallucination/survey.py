@@ -35,6 +35,7 @@ from napari_cyclegan3d.engine.hallucination.store import (
     finer,
     new_map,
 )
+from napari_cyclegan3d.engine.hallucination.templates import PITCH
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 Map = NDArray[Any]
@@ -209,7 +210,7 @@ def objects_of(
     Yields:
         The share that is done.
     """
-    parts = list(blocks(raw.shape, side, HALO))
+    parts = list(blocks(raw.shape, side, HALO, PITCH))
     gatherer = Gatherer(raw.shape, fitted.operator.scale, len(repeated))
     with ThreadPoolExecutor(1) as other:
         for number, block in enumerate(parts):

@@ -5,42 +5,74 @@ templates at each voxel. A line that joins two structures of the enhanced volume
 point at each other is far more likely than one somewhere else: there less evidence is
 needed, by as much as there are fewer such places.
 
-Lines that are thick enough are looked for on a grid of half the density: their
-responses vary slowly, and there are 49 of them at each place.
+Which of the 49 directions it would have is decided on a grid of half the density, since
+responses vary slowly; the line in that direction is then compared at each voxel.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from napari_cyclegan3d.engine.hallucination.filters import (
     Array,
-    Step,
-    directions,
-    line_weights,
     robust_deviation,
-    shifted,
     smooth,
 )
 from napari_cyclegan3d.engine.hallucination.findings import Triple
+from napari_cyclegan3d.engine.hallucination.lines import (
+    Step,
+    along,
+    directions,
+    kernels,
+    responses,
+    shifted,
+)
 from napari_cyclegan3d.engine.hallucination.reduction import reduced
+from napari_cyclegan3d.engine.hallucination.tally import repeated
 
-__all__ = ["Search", "fit_search"]
+__all__ = ["PITCH", "Search", "fit_search"]
 
-LENGTH = 8.0  # of lines, in raw voxels
 BALL = 1.6  # thickness of balls, times that of lines
 APART = (8.0, 11.0)  # raw voxels from the middle of a gap to what lies beyond it
-ALIGNED = 0.9  # of the largest power: the structure has this direction
-# deviation of lines, in raw voxels, from which every second voxel is enough
-THICK = 1.0
+ALIGNED = 0.95  # of the largest power: the structure has this direction
+# raw voxels, along an axis, between places at which all directions are looked along
+PITCH = 2
 # variance, in raw voxels, by which the coarse grid and its lines blur
-BLURRED = 0.5
-# directions that are looked along at a time
-HELD = 7
+BLURRED = 1.0
+# raw voxels between the places at which the spread of fine responses is measured
+SPARSE = 3
+
+
+@dataclass(frozen=True, eq=False)
+class _Likely:
+    """On the coarse grid, the line that is most likely missing.
+
+    Attributes:
+        z: The response to it, with what is added where it would join structures.
+        direction: Its number in `directions`.
+        more: What is added.
+    """
+
+    z: Array
+    direction: NDArray[np.int8]
+    more: Array
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> "_Likely":
+        """Before any direction has been looked along."""
+        zeros = np.zeros(shape, np.float32)
+        return cls(zeros - np.inf, np.zeros(shape, np.int8), zeros)
+
+    def take(self, number: int, z: Array, more: Array) -> None:
+        """The line in another direction, where it is more likely."""
+        better = z > self.z
+        np.copyto(self.z, z, where=better)
+        np.copyto(self.more, more, where=better)
+        self.direction[better] = number
 
 
 @dataclass(frozen=True)
@@ -50,6 +82,7 @@ class Search:
     Attributes:
         sigma: Of the lines across, blur included, along z, y, x, in raw voxels.
         lines: Deviation of the response to each direction, where nothing is missing.
+        coarse: The same on the coarse grid.
         ball: The same of the response to balls.
         sign: 1 where structures are bright, −1 where they are dark.
         power: Median d′ of a line in the volume's structures; 0: not known.
@@ -60,16 +93,12 @@ class Search:
 
     sigma: Triple
     lines: tuple[float, ...]
+    coarse: tuple[float, ...]
     ball: float
     sign: float = 1.0
     power: float = 0.0
     gap: float = 0.0
     middle: float = 0.0
-
-    @property
-    def pitch(self) -> int:
-        """Raw voxels between places at which lines are looked for."""
-        return pitch_of(self.sigma)
 
     def best(self, residual: Array, structure: Array) -> Array:
         """The largest response at each voxel, as a z.
@@ -77,33 +106,47 @@ class Search:
         Lines are as bright, or as dark, as the volume's own; balls can be both.
 
         Args:
-            residual: Whitened twice.
+            residual: Whitened twice. It begins at an even voxel of the volume, so that
+                all blocks share the coarse grid.
             structure: What the enhanced volume shows, whitened twice.
         """
-        best = np.abs(across(residual, self.sigma, BALL)) / np.float32(self.ball)
-        rest, there = (on_grid(block, self.sigma) for block in (residual, structure))
-        lines = self._lines(rest, there if self.power else None)
-        found = interpolated(lines, self.pitch)[tuple(map(slice, best.shape))]
-        return np.asarray(np.maximum(best, found) - np.float32(self.middle))
+        likely = self._likely(on_grid(residual, self.sigma), structure)
+        inside = tuple(map(slice, residual.shape))
+        direction = repeated(likely.direction, PITCH)[inside]
+        lines = [
+            one * np.float32(self.sign / deviation)
+            for one, deviation in zip(kernels(1), self.lines, strict=True)
+        ]
+        found = along(across(residual, self.sigma), lines, direction)
+        if not self.power:
+            np.abs(found, out=found)
+        found += repeated(likely.more, PITCH)[inside]
+        np.maximum(found, interpolated(likely.z)[inside], out=found)
+        ball = across(residual, self.sigma, BALL) / np.float32(self.ball)
+        np.maximum(found, np.abs(ball, out=ball), out=found)
+        found -= np.float32(self.middle)
+        return found
 
-    def _lines(self, rest: Array, there: Array | None) -> Array:
-        """The largest response to a line; structures, if known, say where they lack."""
-        best = np.zeros_like(rest)
-        if there is None:
-            for _, z in self.along(rest):
-                np.maximum(best, np.abs(z), out=best)
-            return best
+    def _likely(self, rest: Array, structure: Array) -> _Likely:
+        """The likeliest lines; structures, if known, say where they lack."""
+        likely = _Likely.nothing(rest.shape)
+        if not self.power:
+            for number, (_, z) in enumerate(self.along(rest)):
+                likely.take(number, np.abs(z), likely.more)
+            return likely
+        there = on_grid(structure, self.sigma)
         top = self.strongest(there)
         weight = self.lacking(top) * np.float32(self.gap / max(self.power, 2.0))
         both = zip(self.along(rest), self.along(there), strict=True)
-        for (step, z), (_, power) in both:
-            np.maximum(best, z + weight * self.joined(power, top, step), out=best)
-        return best
+        for number, ((step, z), (_, power)) in enumerate(both):
+            more = weight * self.joined(power, top, step)
+            likely.take(number, z + more, more)
+        return likely
 
     def along(self, block: Array) -> Iterator[tuple[Step, Array]]:
-        """The directions with the responses to lines, as z of what structures are."""
+        """Directions, and on the coarse grid responses as z of what structures are."""
         for step, response, deviation in zip(
-            directions(), responses(block, self.pitch), self.lines, strict=True
+            directions(), responses(block, PITCH), self.coarse, strict=True
         ):
             response *= np.float32(self.sign / deviation)
             yield step, response
@@ -128,7 +171,7 @@ class Search:
             top: The largest over all directions.
             step: The direction.
         """
-        size = float(np.linalg.norm(step)) * self.pitch
+        size = float(np.linalg.norm(step)) * PITCH
         there = np.where(power > ALIGNED * top, power, np.float32(0))
         both = np.zeros_like(power)
         for apart in APART:
@@ -139,11 +182,6 @@ class Search:
         return np.asarray(np.clip(clear, 0, 1))
 
 
-def pitch_of(sigma: Triple) -> int:
-    """Voxels between the places at which lines of this deviation are looked for."""
-    return 2 if min(sigma) >= THICK else 1
-
-
 def across(block: Array, sigma: Triple, times: float = 1.0) -> Array:
     """Smoothed over the thickness of a template; nothing lies beyond the block."""
     widths = tuple(times * one for one in sigma)
@@ -151,42 +189,16 @@ def across(block: Array, sigma: Triple, times: float = 1.0) -> Array:
 
 
 def on_grid(block: Array, sigma: Triple) -> Array:
-    """Smoothed over the thickness of lines, at the places where these are looked for.
-
-    The first place is the middle of the block's first voxels: blocks of a volume that
-    begin at even voxels share their places.
-    """
-    pitch = pitch_of(sigma)
-    if pitch == 1:
-        return across(block, sigma)
+    """Smoothed over the thickness of lines, on the coarse grid."""
     z, y, x = (float(np.sqrt(max(one**2 - BLURRED, 0))) for one in sigma)
-    ends = [(0, -size % pitch) for size in block.shape]
-    return reduced(np.pad(across(block, (z, y, x)), ends), pitch)
+    ends = [(0, -size % PITCH) for size in block.shape]
+    return reduced(np.pad(across(block, (z, y, x)), ends), PITCH)
 
 
-@torch.inference_mode()
-def responses(block: Array, pitch: int) -> Iterator[Array]:
-    """The block summed along lines in all directions, one after another."""
-    weights = _weights(pitch)
+def interpolated(block: Array) -> Array:
+    """From the coarse grid to the raw one, linearly."""
     given = torch.from_numpy(block)[None, None]
-    for some in weights.split(HELD):
-        found = functional.conv3d(given, some, padding=some.shape[-1] // 2)
-        yield from found[0].numpy()
-
-
-@lru_cache(maxsize=2)
-def _weights(pitch: int) -> torch.Tensor:
-    lines = [line_weights(step, LENGTH / pitch) for step in directions()]
-    return torch.from_numpy(np.stack(lines))[:, None]
-
-
-@torch.inference_mode()
-def interpolated(block: Array, times: int) -> Array:
-    """Linearly between the middles of voxels, at `times` as many along each axis."""
-    if times == 1:
-        return block
-    given = torch.from_numpy(block)[None, None]
-    found = functional.interpolate(given, scale_factor=times, mode="trilinear")
+    found = functional.interpolate(given, scale_factor=PITCH, mode="trilinear")
     return np.asarray(found[0, 0].numpy())
 
 
@@ -197,19 +209,22 @@ def fit_search(blocks: Sequence[tuple[Array, Array]], sigma: Triple) -> Search:
         blocks: Residuals and structures, both whitened twice.
         sigma: Of the lines across, blur included, along z, y, x, in raw voxels.
     """
-    pitch = pitch_of(sigma)
-    rests = [responses(on_grid(rest, sigma), pitch) for rest, _ in blocks]
-    lines = tuple(_deviation(same) for same in zip(*rests, strict=True))
-    ball = _deviation([across(rest, sigma, BALL) for rest, _ in blocks])
-    search = Search(sigma, lines, ball)
+    rests = [rest for rest, _ in blocks]
+    fine = [responses(across(rest, sigma), 1, SPARSE) for rest in rests]
+    coarse = [responses(on_grid(rest, sigma), PITCH) for rest in rests]
+    search = Search(
+        sigma,
+        tuple(_deviation(same) for same in zip(*fine, strict=True)),
+        tuple(_deviation(same) for same in zip(*coarse, strict=True)),
+        _deviation([across(rest, sigma, BALL)[::2, ::2, ::2] for rest in rests]),
+    )
     search = _expecting(search, [on_grid(there, sigma) for _, there in blocks])
     best = np.concatenate([search.best(*both).ravel()[::7] for both in blocks])
     return replace(search, middle=float(np.median(best)))
 
 
 def _deviation(found: Sequence[Array]) -> float:
-    values = np.concatenate([one.ravel()[::3] for one in found])
-    return max(robust_deviation(values), 1e-9)
+    return max(robust_deviation(np.concatenate([one.ravel() for one in found])), 1e-9)
 
 
 def _expecting(search: Search, structures: Sequence[Array]) -> Search:

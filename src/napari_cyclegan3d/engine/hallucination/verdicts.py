@@ -6,7 +6,6 @@ may only contradict it, since a network copies their noise. Support takes indepe
 data.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,61 +15,26 @@ from scipy.stats import norm
 
 from napari_cyclegan3d.engine.hallucination.findings import LEAST_POWER, Verdict
 from napari_cyclegan3d.engine.hallucination.gathering import Objects
+from napari_cyclegan3d.engine.hallucination.odds import (
+    FEWEST,
+    LEAST_MEAN,
+    LEAST_SUPPORT,
+    TELLING,
+    Evidence,
+    Mask,
+    Numbers,
+    Real,
+    noise_odds,
+    odds_of,
+)
 from napari_cyclegan3d.engine.hallucination.suspicion import cauchy
 
-# support that parts there from not there, and half of its 95 % interval times d′
-LEAST_SUPPORT, INTERVAL = 0.5, 2.0
 # share of detail that the raw volume cannot determine: above, nothing can be said
 MOST_PRIOR = 0.7
 # share of an object that an independent enhancement must have, for it to be the same
 SAME, SURELY_SAME = 0.3, 0.7
-# power of objects that tell how real ones vary, and how many of them it takes
-TELLING, FEWEST = 6.0, 20
-# how far real objects may be stronger or weaker than expected: relative mean, deviation
-LEAST_MEAN, MOST_MEAN, MOST_DEVIATION = 0.7, 1.3, 0.3
 # power in data with as much noise again
 AGAIN = float(np.sqrt(0.5))
-
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What one set of data says about all objects.
-
-    Attributes:
-        power: d′, how clearly each would show if it were real.
-        confirmation: e, how clearly it does.
-    """
-
-    power: Numbers
-    confirmation: Numbers
-
-    @property
-    def support(self) -> Numbers:
-        """Share of it that shows, b = e / d′: 1 fully there, 0 not at all."""
-        return np.asarray(self.confirmation / np.maximum(self.power, 1e-6))
-
-    @property
-    def margin(self) -> Numbers:
-        """Half of the 95 % interval of the support."""
-        return np.asarray(INTERVAL / np.maximum(self.power, 1e-6))
-
-    @property
-    def contradicts(self) -> Mask:
-        """Where the data could have shown the object, and do not."""
-        absent = self.support + self.margin < LEAST_SUPPORT
-        return np.asarray(absent & (self.power >= LEAST_POWER))
-
-    def supports(self, threshold: float) -> Mask:
-        """Where the whole interval of the support says that it is there.
-
-        Args:
-            threshold: Confirmation that it needs beside that.
-        """
-        certain = self.support - self.margin > LEAST_SUPPORT
-        return np.asarray(certain & (self.confirmation >= threshold))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +125,7 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
     decides = again is not None and (tested.fresh or stands(own, again))
     against = again if decides else None
     given = [own] if against is None else [own, against]
-    fits = [_Real.of(one) for one in given]
+    fits = [Real.of(one) for one in given]
     ps = [fit.p(one) for fit, one in zip(fits, given, strict=True)]
     supported = np.zeros(len(same), np.bool_)
     if again is not None:
@@ -169,13 +133,13 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
         if not tested.fresh:
             # the raw volume's noise is in what is tested and in what it is tested by:
             # so clear that noise would hardly look like it once in the whole volume
-            supported &= _noise_odds([own], tested.places) <= 0
+            supported &= noise_odds([own], tested.places) <= 0
     return Judgement(
         verdict=verdict(own, against, supported, prior_only),
         evidence=against or own,
         confirmation=own.confirmation if again is None else again.confirmation,
         p=cauchy(ps, [1.0] * len(ps)) if against else ps[0],
-        odds=_odds(given, fits, tested.places),
+        odds=odds_of(given, fits, tested.places),
         stands=again is None or against is not None,
     )
 
@@ -191,30 +155,6 @@ def stands(own: Evidence, again: Evidence) -> bool:
     if clear.sum() < FEWEST:
         return True
     return bool(np.median(again.support[clear]) >= LEAST_MEAN)
-
-
-def _odds(given: Sequence[Evidence], fits: Sequence["_Real"], places: float) -> Numbers:
-    """How suspicious objects are: noise could have made them, or they fall short.
-
-    Networks make real structures stronger and weaker, so that falling short counts
-    beside what noise could do, and by itself only where the data contradict an object.
-    """
-    each = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
-    short = np.max(each, axis=0)
-    odds = _noise_odds(given, places) + np.maximum(short, 0)
-    contradicted = np.any([one.contradicts for one in given], axis=0)
-    return np.where(contradicted, np.maximum(odds, short), odds)
-
-
-def _noise_odds(given: Sequence[Evidence], places: float) -> Numbers:
-    """log10 of how many objects as clear in all data noise alone makes in the volume.
-
-    A network that takes noise for structure confirms it by the same noise: what it
-    made is no clearer than noise is somewhere.
-    """
-    clear = [np.minimum(one.power, one.confirmation) for one in given]
-    chance = np.sum([norm.logsf(one) for one in clear], axis=0)
-    return np.asarray((chance + np.log(places)) / np.log(10))
 
 
 def bh(ps: Numbers) -> Numbers:
@@ -247,46 +187,3 @@ def _independent(objects: Objects, power: Numbers, same: Mask) -> Evidence:
         ratio = float(np.median(again[sure] / power[sure]))
     confirmation = objects.score_again / np.maximum(again, 1e-6)
     return Evidence(ratio * power, np.where(same, confirmation, 0.0))
-
-
-@dataclass(frozen=True)
-class _Real:
-    """How the support of real objects varies, beside the noise.
-
-    Attributes:
-        mean: Of real objects.
-        deviation: As far as networks exaggerate and understate what is there.
-    """
-
-    mean: float = 1.0
-    deviation: float = 0.1
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> "_Real":
-        """From the upper half of clear objects, as the lower may be invented."""
-        clear = (evidence.power > TELLING) & (evidence.support > LEAST_SUPPORT)
-        if clear.sum() < FEWEST:
-            return cls()
-        support = evidence.support[clear]
-        mean = float(np.clip(np.median(support), LEAST_MEAN, MOST_MEAN))
-        above = support > mean
-        spread = norm.ppf(0.75) ** -1 * np.median(support[above] - mean)
-        noise = np.median(1 / evidence.power[clear][above])
-        excess = np.sqrt(max(spread**2 - noise**2, 0))
-        return cls(mean, float(min(excess, MOST_DEVIATION)))
-
-    def p(self, evidence: Evidence) -> Numbers:
-        """Of real objects, the share that shows no more clearly."""
-        return np.asarray(norm.sf(self._short(evidence) / self._deviation(evidence)))
-
-    def odds(self, evidence: Evidence) -> Numbers:
-        """log10 of the likelihood of an invented over that of a real object."""
-        deviation = self._deviation(evidence)
-        real = norm.logpdf(self._short(evidence) / deviation) - np.log(deviation)
-        return np.asarray((norm.logpdf(evidence.confirmation) - real) / np.log(10))
-
-    def _short(self, evidence: Evidence) -> Numbers:
-        return np.asarray(self.mean * evidence.power - evidence.confirmation)
-
-    def _deviation(self, evidence: Evidence) -> Numbers:
-        return np.sqrt(1 + (self.deviation * evidence.power) ** 2)
