@@ -12,6 +12,7 @@ from napari_cyclegan3d import io, prepare
 from napari_cyclegan3d.engine.pairing import matched
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.domains import open_domain
+from napari_cyclegan3d.io.series import write_series
 
 Command = Callable[..., Any]
 SHAPE = (24, 30, 28)
@@ -269,9 +270,7 @@ def test_frames_of_a_series_go_to_files_of_their_own(
     command: Command, tmp_path: Path
 ) -> None:
     frames = [Volume(head(number), OBLIQUE, "millimeter") for number in range(2)]
-    with create_series(frames[0], 2, tmp_path / "sub-0_bold.nii.gz") as sinks:
-        for sink, frame in zip(sinks, frames, strict=True):
-            sink[:, :, :] = frame.read()
+    write_series(frames, tmp_path / "sub-0_bold.nii.gz")
     out = tmp_path / "out"
     result = command("prepare", "pad", tmp_path / "sub-0_bold.nii.gz", "-o", out)
     assert result.code == 0, result.err

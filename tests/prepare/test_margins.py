@@ -169,7 +169,7 @@ def test_what_cannot_be_undone_is_refused(ball: Volume) -> None:
     with pytest.raises(InputError, match="nothing tells how it was prepared"):
         prepare.run(ball, "undo")
     padded = prepare.run(ball, "pad")
-    with pytest.raises(InputError, match=r"back 3: .* gone through 1 steps"):
+    with pytest.raises(InputError, match=r"back 3: steps of .* on record: 1;"):
         prepare.run(padded, "undo", back=3)
     with pytest.raises(InputError, match="is not 1, 2 or 4 times"):
         prepare.run(ball, "undo", padded)
