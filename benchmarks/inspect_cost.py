@@ -71,8 +71,9 @@ def main() -> int:
 
 def child(task: Task) -> Sample:
     """One inspection, in a process of its own."""
-    raw, network = Volume(scan(task["side"])), _Network()
-    enhanced = raw.resampled(restored(raw.array), 1)
+    seen, network = scan(task["side"]), _Network()
+    raw = Volume(seen)
+    enhanced = raw.resampled(restored(seen), 1)
     networks = Networks(plain(network.forth), plain(network.back))
     seconds = dict.fromkeys(STAGES.values(), 0.0)
     stage, started = "", time.perf_counter()
@@ -86,10 +87,17 @@ def child(task: Task) -> Sample:
             if isinstance(event, InspectDone):
                 structures = sum(event.inspected.inspection.counts.values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    rest = cost.wall_s - network.wall_s, cost.core_s - network.core_s
-    beyond = dict(zip(("beyond_networks_s", "beyond_networks_core_s"), rest))
-    about = {"networks_s": network.wall_s, "structures": structures, "peak_mb": peak}
-    return asdict(cost) | seconds | about | beyond
+    return (
+        asdict(cost)
+        | seconds
+        | {
+            "networks_s": network.wall_s,
+            "beyond_networks_s": cost.wall_s - network.wall_s,
+            "beyond_networks_core_s": cost.core_s - network.core_s,
+            "structures": structures,
+            "peak_mb": peak,
+        }
+    )
 
 
 def scan(side: int) -> Array:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QWidget
@@ -26,7 +27,6 @@ from napari_cyclegan3d.gui.worker import start_engine
 
 PLUGIN = "napari-cyclegan3d"
 PATIENCE = 20_000
-Viewers = Callable[..., Any]
 Dialog = TypeVar("Dialog", bound=QDialog)
 Button = QDialogButtonBox.StandardButton
 
@@ -61,6 +61,12 @@ def answers(qtbot: QtBot) -> Any:
     given = Answers(qtbot)
     yield given
     given.stop()
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    """What a window shows, without the window, which takes seconds to open."""
+    return ViewerModel()
 
 
 def cancelled(dialog: QDialog) -> None:
@@ -203,11 +209,10 @@ def test_a_slice_of_any_numbers_can_be_shown(plane: np.ndarray) -> None:
 
 
 def test_a_raw_file_without_a_sidecar_is_asked_about_once(
-    tmp_path: Path, make_napari_viewer_proxy: Viewers, answers: Answers
+    tmp_path: Path, viewer: ViewerModel, answers: Answers
 ) -> None:
     path = raw_file(tmp_path)
     answers.give(RawDialog, fill_in)
-    viewer = make_napari_viewer_proxy()
     (layer,) = viewer.open(path, plugin=PLUGIN)
     assert np.array_equal(layer.data, voxels())
     assert np.allclose(layer.scale, (2, 1, 1.5))
@@ -220,7 +225,7 @@ def test_a_raw_file_without_a_sidecar_is_asked_about_once(
 
 
 def test_the_sidecar_is_only_written_if_the_user_wants_it(
-    tmp_path: Path, make_napari_viewer_proxy: Viewers, answers: Answers
+    tmp_path: Path, viewer: ViewerModel, answers: Answers
 ) -> None:
     def open_only(dialog: RawDialog) -> None:
         dialog.keep.setChecked(False)
@@ -228,17 +233,16 @@ def test_the_sidecar_is_only_written_if_the_user_wants_it(
 
     path = raw_file(tmp_path)
     answers.give(RawDialog, open_only)
-    (layer,) = make_napari_viewer_proxy().open(path, plugin=PLUGIN)
+    (layer,) = viewer.open(path, plugin=PLUGIN)
     assert np.array_equal(layer.data, voxels())
     assert list(tmp_path.glob("scan*")) == [path]
 
 
 def test_a_question_that_is_declined_opens_nothing(
-    tmp_path: Path, make_napari_viewer_proxy: Viewers, answers: Answers
+    tmp_path: Path, viewer: ViewerModel, answers: Answers
 ) -> None:
     answers.give(RawDialog, cancelled)
     answers.give(ChoiceDialog, cancelled)
-    viewer = make_napari_viewer_proxy()
     viewer.open(raw_file(tmp_path), plugin=PLUGIN)
     viewer.open(two_datasets(tmp_path / "scan.h5"), plugin=PLUGIN)
     assert len(viewer.layers) == 0
@@ -252,22 +256,21 @@ def second(dialog: ChoiceDialog) -> None:
 
 
 def test_one_of_several_datasets_is_chosen(
-    tmp_path: Path, make_napari_viewer_proxy: Viewers, answers: Answers
+    tmp_path: Path, viewer: ViewerModel, answers: Answers
 ) -> None:
     answers.give(ChoiceDialog, second)
     path = two_datasets(tmp_path / "scan.h5")
-    (layer,) = make_napari_viewer_proxy().open(path, plugin=PLUGIN)
+    (layer,) = viewer.open(path, plugin=PLUGIN)
     assert np.array_equal(layer.data, voxels() + 1)
     assert answers.asked == ["scan.h5"]
 
 
 def test_a_file_with_its_voxels_in_the_usual_place_is_not_asked_about(
-    tmp_path: Path, make_napari_viewer_proxy: Viewers, answers: Answers
+    tmp_path: Path, viewer: ViewerModel, answers: Answers
 ) -> None:
     answers.give(ChoiceDialog, cancelled)
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["exchange/data"], file["other"] = voxels(), voxels() + 1
-    viewer = make_napari_viewer_proxy()
     (layer,) = viewer.open(tmp_path / "scan.h5", plugin=PLUGIN)
     assert np.array_equal(layer.data, voxels())
     assert answers.asked == []
@@ -298,7 +301,7 @@ def dicom_series(folder: Path, number: int, slices: int = 3) -> None:
 
 
 def test_one_of_several_series_of_a_dicom_folder_is_chosen(
-    tmp_path: Path, make_napari_viewer_proxy: Viewers, answers: Answers
+    tmp_path: Path, viewer: ViewerModel, answers: Answers
 ) -> None:
     for number in (1, 2):
         dicom_series(tmp_path / "patient", number)
@@ -310,7 +313,6 @@ def test_one_of_several_series_of_a_dicom_folder_is_chosen(
         second(dialog)
 
     answers.give(ChoiceDialog, look)
-    viewer = make_napari_viewer_proxy()
     (layer,) = viewer.open(tmp_path / "patient", plugin=PLUGIN)
     assert seen == ["1.2.826.0.1.2", "scan 2", "MR", "3"]
     assert set(np.unique(layer.data)) == {20, 21, 22}

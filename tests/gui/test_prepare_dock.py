@@ -1,7 +1,7 @@
-"""The Prepare dock in a real viewer, with real steps."""
+"""The Prepare dock with real steps; where only layers count, without a window."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QScrollArea
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d import prepare as steps
@@ -26,8 +27,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 
 PATIENCE = 60_000
 PLUGIN = "napari-cyclegan3d"
-Opened = tuple[Any, PrepareDock]
+Opened = tuple[ViewerModel, PrepareDock]
 Viewers = Callable[..., Any]
+Docked = Callable[[], PrepareDock]
 
 
 def add(viewer: Any, volume: Volume) -> Image:
@@ -36,12 +38,37 @@ def add(viewer: Any, volume: Volume) -> Image:
 
 
 @pytest.fixture
-def opened(make_napari_viewer_proxy: Viewers, upright: Volume) -> Opened:
+def viewer() -> ViewerModel:
+    """What a window shows, without the window, which takes seconds to open."""
+    return ViewerModel()
+
+
+@pytest.fixture
+def docked(viewer: ViewerModel, qtbot: QtBot) -> Iterator[Docked]:
+    """Makes a Prepare dock that is told of the viewer's layers, as napari does."""
+    docks: list[PrepareDock] = []
+
+    def dock_for() -> PrepareDock:
+        dock = PrepareDock(viewer)
+        qtbot.addWidget(dock)
+        for signal in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            signal.connect(dock.reset_choices)
+        dock.reset_choices()
+        docks.append(dock)
+        return dock
+
+    yield dock_for
+    for dock in docks:
+        dock.cancel()
+        wait(qtbot, dock)
+        dock.views.clear()
+
+
+@pytest.fixture
+def opened(viewer: ViewerModel, docked: Docked, upright: Volume) -> Opened:
     """A viewer with one layer, and its Prepare dock."""
-    viewer = make_napari_viewer_proxy()
     add(viewer, upright)
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
-    return viewer, dock
+    return viewer, docked()
 
 
 def set_step(dock: PrepareDock, name: str, **values: Any) -> None:
@@ -86,15 +113,15 @@ def test_a_result_has_the_steps_voxels_and_lies_where_they_belong(
     values: dict[str, Any],
     same_place: bool,
     place: str,
-    make_napari_viewer_proxy: Viewers,
+    viewer: ViewerModel,
+    docked: Docked,
     qtbot: QtBot,
     request: pytest.FixtureRequest,
 ) -> None:
     volume: Volume = request.getfixturevalue(place)
-    viewer = make_napari_viewer_proxy()
     source = add(viewer, volume)
     source.translate += np.array((5, 0, -3))
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     set_step(dock, step, **values)
     before = source.data.copy()
     moved = to_volume(source)
@@ -121,16 +148,15 @@ def test_a_result_has_the_steps_voxels_and_lies_where_they_belong(
 
 
 def test_a_layer_that_is_turned_in_the_viewer_keeps_its_turn(
-    make_napari_viewer_proxy: Viewers, qtbot: QtBot
+    viewer: ViewerModel, docked: Docked, qtbot: QtBot
 ) -> None:
-    viewer = make_napari_viewer_proxy()
     source = viewer.add_image(
         np.random.default_rng(0).normal(size=(8, 10, 12)).astype(np.float32),
         scale=(2, 1, 1),
         rotate=(0, 0, 30),
         name="turned",
     )
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     set_step(dock, "degrade", binning=2)
     prepare(qtbot, dock)
     result = viewer.layers[1]
@@ -142,7 +168,7 @@ def test_steps_follow_each_other_and_their_history_is_shown_and_written(
     opened: Opened, qtbot: QtBot, tmp_path: Path
 ) -> None:
     viewer, dock = opened
-    assert not dock.history_fold.isVisible()
+    assert dock.history_fold.isHidden()
     set_step(dock, "resample", spacing=(2.0, 2.0, 2.0))
     prepare(qtbot, dock)
     click(qtbot, dock.offer.accept_button)
@@ -174,14 +200,13 @@ def test_steps_follow_each_other_and_their_history_is_shown_and_written(
 
 
 def test_a_mask_is_a_labels_layer_and_is_applied_to_its_partner(
-    make_napari_viewer_proxy: Viewers, qtbot: QtBot
+    viewer: ViewerModel, docked: Docked, qtbot: QtBot
 ) -> None:
-    viewer = make_napari_viewer_proxy()
     z, y, x = np.mgrid[:16, :20, :24]
     ball = ((z - 8) ** 2 + (y - 10) ** 2 + (x - 12) ** 2 < 36) * 100.0
     volume = Volume(ball.astype(np.float32) + 5, unit="millimeter", name="ball")
     source = add(viewer, volume)
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     set_step(dock, "brain-mask", method="otsu", opening=0.0)
     prepare(qtbot, dock)
     mask = viewer.layers[1]
@@ -230,12 +255,11 @@ def test_a_volume_goes_to_the_grid_of_another_one_and_lies_over_it(
 
 
 def test_a_preview_is_a_part_of_the_result_in_its_place(
-    make_napari_viewer_proxy: Viewers, qtbot: QtBot
+    viewer: ViewerModel, docked: Docked, qtbot: QtBot
 ) -> None:
-    viewer = make_napari_viewer_proxy()
     noise = np.random.default_rng(1).normal(10, 2, (20, 130, 140)).astype(np.float32)
     source = add(viewer, Volume(noise, np.diag([2.0, 1, 1, 1]), name="large"))
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     set_step(dock, "degrade", blur=1.0)
     dock.preview((20.0, 60.0, 120.0))
     wait(qtbot, dock)
@@ -280,6 +304,15 @@ def test_before_and_after_are_compared_with_the_views(
     assert [layer.name for layer in viewer.layers] == names[1:]
 
 
+def test_voxels_that_do_not_divide_the_field_of_view_are_compared_all_the_same(
+    opened: Opened, qtbot: QtBot
+) -> None:
+    _, dock = opened
+    set_step(dock, "resample", spacing=(3.0, 3.7, 4.0))
+    prepare(qtbot, dock)
+    assert dock.views.buttons["curtain"].isEnabled()
+
+
 def test_where_the_field_of_view_has_changed_no_view_is_offered(
     opened: Opened, qtbot: QtBot
 ) -> None:
@@ -291,12 +324,11 @@ def test_where_the_field_of_view_has_changed_no_view_is_offered(
 
 
 def test_a_series_is_prepared_frame_by_frame(
-    make_napari_viewer_proxy: Viewers, qtbot: QtBot, tmp_path: Path
+    viewer: ViewerModel, docked: Docked, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    viewer = make_napari_viewer_proxy()
     frames = np.random.default_rng(0).normal(size=(3, 8, 10, 12)).astype(np.float32)
     source = viewer.add_image(frames, scale=(5, 2, 1, 1), name="beat")
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     set_step(dock, "degrade", binning=2)
     prepare(qtbot, dock)
     result = viewer.layers[1]
@@ -318,13 +350,12 @@ def test_a_series_is_prepared_frame_by_frame(
 
 
 def test_frames_that_become_different_are_refused(
-    make_napari_viewer_proxy: Viewers, qtbot: QtBot
+    viewer: ViewerModel, docked: Docked, qtbot: QtBot
 ) -> None:
-    viewer = make_napari_viewer_proxy()
     frames = np.zeros((2, 12, 12, 12), np.float32)
     frames[0, 3:6, 3:6, 3:6] = frames[1, 3:9, 3:9, 3:9] = 9
     viewer.add_image(frames, name="grows")
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     set_step(dock, "crop", margin=0, threshold=1.0)
     click(qtbot, dock.prepare_button)
     wait(qtbot, dock)
@@ -356,12 +387,11 @@ def test_what_is_cancelled_changes_nothing(
 
 
 def test_a_step_that_refuses_says_so_in_one_sentence(
-    make_napari_viewer_proxy: Viewers, qtbot: QtBot, tmp_path: Path
+    viewer: ViewerModel, docked: Docked, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    viewer = make_napari_viewer_proxy()
     viewer.add_image(np.full((8, 8, 8), 7, np.uint8), name="flat")
     viewer.add_image(np.zeros((9, 9, 3), np.uint8), rgb=True, name="photo")
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    dock = docked()
     dock.choose(viewer.layers["flat"])
     set_step(dock, "crop")
     with qtbot.capture_exceptions() as uncaught:
@@ -418,14 +448,11 @@ def test_the_file_that_is_saved_gets_a_suffix_and_keeps_the_one_that_was_typed(
         assert (tmp_path / name).is_file()
 
 
-def test_step_and_settings_are_remembered(
-    opened: Opened, make_napari_viewer_proxy: Viewers
-) -> None:
+def test_step_and_settings_are_remembered(opened: Opened, docked: Docked) -> None:
     _, dock = opened
     set_step(dock, "pad", multiple=8, filled="edge")
     set_step(dock, "degrade", rings=1.5)
-    viewer = make_napari_viewer_proxy()
-    _, again = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    again = docked()
     assert again.steps.step.name == "degrade"
     assert again.steps.settings().rings == 1.5
     again.steps.choose("pad")
@@ -446,27 +473,31 @@ def test_every_step_has_its_form_and_its_partner(opened: Opened) -> None:
         assert seen == [name]
 
 
-def test_the_dock_fits_a_small_screen(opened: Opened) -> None:
-    viewer, dock = opened
+def test_in_a_window_the_dock_fits_a_small_screen_and_ends_what_runs_when_closed(
+    make_napari_viewer: Viewers, upright: Volume, qtbot: QtBot
+) -> None:
+    viewer = make_napari_viewer(show=True)
     long_name = "a name that is much longer than any dock is wide, " * 3
-    viewer.add_image(np.zeros((4, 5, 6)), name=long_name)
+    source = add(viewer, replace(upright, name=long_name))
+    holder, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    set_step(dock, "degrade", noise=0.5)
+    prepare(qtbot, dock)
+    click(qtbot, dock.offer.accept_button)
+    area = dock.findChild(QScrollArea)
     for name in STEPS:
         dock.steps.choose(name)
+        qtbot.wait(10)
         assert dock.minimumSizeHint().width() <= 420
+        assert area.widget().width() <= area.viewport().width(), name
     assert dock.minimumSizeHint().height() <= 700
-
-
-def test_a_dock_that_is_closed_ends_what_runs(
-    make_napari_viewer: Viewers, qtbot: QtBot
-) -> None:
-    viewer = make_napari_viewer()
-    viewer.add_image(np.random.default_rng(0).normal(size=(64, 64, 64)), name="noise")
-    holder, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Prepare")
+    assert f"{source.name} degrade" in dock.volume.findChild(QComboBox).toolTip()
+    noise = np.random.default_rng(0).normal(size=(64, 64, 64))
+    dock.choose(viewer.add_image(noise, name="noise"))
     set_step(dock, "n4", shrink=1, iterations=1000, tolerance=1e-9)
     click(qtbot, dock.prepare_button)
     with qtbot.waitSignal(dock.destroyed, timeout=PATIENCE):
         viewer.window.remove_dock_widget(holder)
-    assert len(viewer.layers) == 1
+    assert len(viewer.layers) == 3
 
 
 def test_the_history_comes_with_a_file_and_goes_with_what_napari_saves(

@@ -225,9 +225,10 @@ def _unit(layer: "Image") -> str:
 def stem(name: str) -> str:
     """A file's name without its suffix, as napari names layers."""
     longest_first = sorted(io.READABLE_SUFFIXES, key=len, reverse=True)
-    return next(
-        (name[: -len(one)] for one in longest_first if name.lower().endswith(one)), name
-    )
+    for suffix in (*(f".ome{one}" for one in longest_first), *longest_first):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
 
 
 def _own_transform(layer: "Image") -> Affine:

@@ -25,8 +25,8 @@ __all__ = [
 
 Step = tuple[int, int, int]
 LENGTH = 8.0  # of the lines of the search, in raw voxels
-# directions that are looked along at a time
-HELD = 7
+# directions that are looked along at a time: convolutions like so many channels
+HELD = 16
 
 
 def directions(largest: int = 2) -> list[Step]:

@@ -49,6 +49,7 @@ class StepsPage(QWidget):
         self._meant = ""
         rows = QFormLayout()
         rows.setContentsMargins(0, 0, 0, 0)
+        rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.addRow("Step", self.choice)
         rows.addRow(self.help)

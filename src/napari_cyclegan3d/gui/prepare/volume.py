@@ -1,6 +1,7 @@
 """The choice of a volume: a layer, or a file that becomes one."""
 
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ class VolumeChooser(QWidget):
         layout.addWidget(native, stretch=1)
         layout.addWidget(self.button)
 
-        self._box.changed.connect(lambda _: self.changed.emit())
+        self._explanation = title
+        self._box.changed.connect(lambda _: self._on_change())
         self.button.clicked.connect(self._ask)
 
     @property
@@ -81,12 +83,22 @@ class VolumeChooser(QWidget):
 
     def explain(self, text: str) -> None:
         """Say in a tooltip what is chosen here."""
-        native: Any = self._box.native
-        native.setToolTip(f"<qt>{text}</qt>")
+        self._explanation = text
+        self._show_name()
 
     def reset_choices(self) -> None:
         """Offer the layers that there are now."""
         self._box.reset_choices()
+
+    def _on_change(self) -> None:
+        self._show_name()
+        self.changed.emit()
+
+    def _show_name(self) -> None:
+        """Tell the whole name of the layer, for which the dock may be too narrow."""
+        name = f"<p>{escape(self.layer.name)}</p>" if self.layer is not None else ""
+        native: Any = self._box.native
+        native.setToolTip(f"<qt>{name}{self._explanation}</qt>")
 
     def _ask(self) -> None:
         kinds = " ".join(f"*{suffix}" for suffix in io.READABLE_SUFFIXES)

@@ -85,7 +85,8 @@ def check_shown(shown: Shown) -> None:
     for layer in (shown.residual, shown.suspects, shown.truth):
         if layer is not None:
             grid_of(layer)
-    if (np.abs(raw.edges - enhanced.edges) > np.abs(raw.spacing)).any():
+    voxel = np.maximum(np.abs(raw.spacing), np.abs(enhanced.spacing))
+    if (np.abs(raw.edges - enhanced.edges) > voxel).any():
         raise InputError(
             f"{shown.enhanced.name}: does not lie over {shown.raw.name}; choose the "
             "volume that it was made from"
