@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from hallucination_tracks.natural import FALSE, TRUE
@@ -98,6 +99,11 @@ def _all(trials: Sequence[NaturalTrial], name: str) -> Numbers:
     return np.concatenate([getattr(one, name) for one in trials])
 
 
+def _mean(values: NDArray[np.bool_]) -> float:
+    """Not a number where there are none of a kind."""
+    return float(values.mean()) if values.size else float("nan")
+
+
 def _area(
     trials: Sequence[NaturalTrial],
     name: str,
@@ -115,7 +121,7 @@ def _wrongly(
 ) -> float:
     """Share of the invented objects that are confirmed."""
     invented = _all(trials, truth) < FALSE
-    return float(np.mean(_all(trials, name)[invented] > level))
+    return _mean(_all(trials, name)[invented] > level)
 
 
 def _calibrated(trials: Sequence[NaturalTrial], name: str) -> tuple[float, float]:
@@ -124,24 +130,26 @@ def _calibrated(trials: Sequence[NaturalTrial], name: str) -> tuple[float, float
     halves = (trials[::2], trials[1::2])
     for mine, others in (halves, halves[::-1]):
         null = _all(others, name)[_all(others, "truth") < FALSE]
-        level = float(np.quantile(null, 1 - ALPHA)) if null.size else np.nan
+        if not null.size:
+            return float("nan"), float("nan")
+        level = float(np.quantile(null, 1 - ALPHA))
         truth, value = _all(mine, "truth"), _all(mine, name)
         wrong.append(value[truth < FALSE] > level)
         right.append(value[truth > TRUE] > level)
-    return float(np.concatenate(wrong).mean()), float(np.concatenate(right).mean())
+    return _mean(np.concatenate(wrong)), _mean(np.concatenate(right))
 
 
 def _verdict(trials: Sequence[NaturalTrial], invented: bool) -> float:
     """Share called supported by the rule: e ≥ 3, d′ ≥ 3 and b − 2/d′ > 0.5."""
     truth = _all(trials, "truth")
     called = supported(_all(trials, "confirmation"), _all(trials, "power"))
-    return float(np.mean(called[truth < FALSE if invented else truth > TRUE]))
+    return _mean(called[truth < FALSE if invented else truth > TRUE])
 
 
 def _called(trials: Sequence[NaturalTrial], name: str, invented: bool) -> float:
     """Share called supported by the inspection's rules, without a calibration."""
     truth, called = _all(trials, "truth"), _all(trials, name)
-    return float(np.mean(called[truth < FALSE if invented else truth > TRUE]))
+    return _mean(called[truth < FALSE if invented else truth > TRUE])
 
 
 def supported(confirmation: Numbers, power: Numbers) -> Numbers:
@@ -175,14 +183,14 @@ def trained_figures(bias: str, trials: Sequence[TrainedTrial]) -> Figures:
     figures = _object_figures([one.objects for one in trials])
     own: dict[str, Callable[[Sequence[TrainedTrial]], float]] = {
         "objects": lambda some: float(sum(len(one.objects.truth) for one in some)),
-        "contrast": lambda some: _mean(some, "contrast"),
-        "lost": lambda some: _mean(some, "lost_share"),
+        "contrast": lambda some: _mean_of(some, "contrast"),
+        "lost": lambda some: _mean_of(some, "lost_share"),
         "lost_found": lambda some: recall([one.lost for one in some]),
         "lost_power": lambda some: float(
             np.median(np.concatenate([one.lost.powers for one in some]))
         ),
-        "gap": lambda some: _mean(some, "gap"),
-        "copied": lambda some: _mean(some, "copied"),
+        "gap": lambda some: _mean_of(some, "gap"),
+        "copied": lambda some: _mean_of(some, "copied"),
     }
     figures |= {name: interval(trials, figure) for name, figure in own.items()}
     figures["gap_alarms"] = rate([one.gap > ALARM for one in trials])
@@ -193,7 +201,7 @@ def trained_figures(bias: str, trials: Sequence[TrainedTrial]) -> Figures:
     }
 
 
-def _mean(some: Sequence[object], name: str) -> float:
+def _mean_of(some: Sequence[object], name: str) -> float:
     return float(np.mean([getattr(one, name) for one in some]))
 
 
@@ -211,7 +219,7 @@ def stego_figures(trials: Sequence[StegoTrial]) -> Figures:
     for name in ("rms", "plain", "hardened", "independent"):
         label = name if name == "rms" else f"{name}_voxel_auroc"
         figures[f"stego_{label}"] = interval(
-            trials, lambda some, name=name: _mean(some, name)
+            trials, lambda some, name=name: _mean_of(some, name)
         )
     return figures
 
