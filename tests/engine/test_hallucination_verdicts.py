@@ -158,6 +158,18 @@ def test_what_noise_can_make_is_ranked_above_clear_objects_that_half_come_back()
     assert found.odds[fake].min() > found.odds[weak].max()
 
 
+def test_a_second_scan_counts_more_than_the_data_that_an_object_was_made_from() -> None:
+    objects, _ = population(200, 2)
+    # invented, as noise was taken for it: clear in its own data; and faint, but real
+    objects.energy[:2], objects.score[:2] = (5**2, 2.5**2), (8 * 5, 2.5**2)
+    objects.energy_again[:2] = objects.energy[:2] / 2
+    objects.score_again[:2] = 0, np.sqrt(objects.energy_again[1])
+
+    found = judged(objects, fresh=True)
+
+    assert found.odds[0] > found.odds[1]
+
+
 @pytest.mark.parametrize("deviation", [0.0, 0.15])
 def test_p_of_real_objects_is_uniform_however_networks_exaggerate(
     deviation: float,

@@ -106,7 +106,13 @@ class Real:
         return np.sqrt(1 + (self.deviation * evidence.power) ** 2)
 
 
-def odds_of(given: Sequence[Evidence], fits: Sequence[Real], places: float) -> Numbers:
+def odds_of(
+    given: Sequence[Evidence],
+    fits: Sequence[Real],
+    places: float,
+    *,
+    fresh: bool = False,
+) -> Numbers:
     """log10 of how suspicious objects are: noise makes such, or they fall short.
 
     Networks make real structures stronger and weaker, so that falling short counts
@@ -116,10 +122,13 @@ def odds_of(given: Sequence[Evidence], fits: Sequence[Real], places: float) -> N
         given: What each set of data says.
         fits: How real objects vary in each.
         places: Places of the volume at which noise alone could look like an object.
+        fresh: Whether the last set has noise of its own: how clear objects are in data
+            that they were made from then tells no more.
     """
     each = [fit.odds(one) for fit, one in zip(fits, given, strict=True)]
     short = np.max(each, axis=0)
-    odds = noise_odds(given, places) + np.maximum(short, 0)
+    clear = given[-1:] if fresh else given
+    odds = noise_odds(clear, places) + np.maximum(short, 0)
     contradicted = np.any([one.contradicts for one in given], axis=0)
     return np.asarray(np.where(contradicted, np.maximum(odds, short), odds))
 

@@ -139,7 +139,7 @@ def judge(objects: Objects, prior_only: Numbers, tested: Tested) -> Judgement:
         evidence=against or own,
         confirmation=own.confirmation if again is None else again.confirmation,
         p=cauchy(ps, [1.0] * len(ps)) if against else ps[0],
-        odds=odds_of(given, fits, tested.places),
+        odds=odds_of(given, fits, tested.places, fresh=tested.fresh),
         stands=again is None or against is not None,
     )
 
