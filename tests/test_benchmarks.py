@@ -140,3 +140,16 @@ def test_scaling_gives_cost_and_memory_for_each_size(tmp_path: Path) -> None:
     figures = _figures_of("scaling.py", *options, folder=tmp_path)
     for name in ("s_per_mvoxel_64", "memory_mb_64"):
         assert figures[name] > 0
+
+
+def test_the_cost_of_an_inspection_comes_stage_by_stage_and_with_its_memory(
+    tmp_path: Path,
+) -> None:
+    figures = _figures_of("inspect_cost.py", "--side", "40", folder=tmp_path)
+    stages = ("fit", "passes", "sweep", "calibration", "card", "ranking")
+    seconds = [figures[f"{stage}_s"] for stage in stages]
+    assert all(one > 0 for one in seconds)
+    assert sum(seconds) == pytest.approx(figures["wall_s"], rel=0.05)
+    assert 0 < figures["networks_s"] < figures["wall_s"]
+    assert figures["structures"] > 10
+    assert figures["peak_mb"] > figures["memory_mb"] > 1

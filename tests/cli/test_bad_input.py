@@ -27,7 +27,7 @@ def bad(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     io.write(Volume(np.full(shape, np.nan, np.float32)), folder / "nothing.tif")
     (folder / "text.tif").write_text("z,y,x\n1,2,3\n" * 100)
     (folder / "empty.tif").touch()
-    (folder / "picture.jpeg").write_bytes(b"\xff\xd8\xff\xe0 JFIF")
+    (folder / "picture.gif").write_bytes(b"GIF89a of something")
     (folder / "folder").mkdir()
     whole = (scans / "oblique.nii.gz").read_bytes()
     (folder / "truncated.nii.gz").write_bytes(whole[: len(whole) // 2])
@@ -47,7 +47,7 @@ VOLUMES = [
     ("nothing.tif", "no voxel is a finite number"),
     ("text.tif", "no TIFF image"),
     ("empty.tif", "empty"),
-    ("picture.jpeg", "known are .tif"),
+    ("picture.gif", "known are .tif"),
     ("truncated.nii.gz", "truncated.nii.gz"),
     ("missing.tif", "no such file"),
     ("missing.tif[0:4,0:4,0:4]", "no such file"),
@@ -133,7 +133,7 @@ GPU = ("--device=cuda:0",)
         Case("no such model file", model="{bad}/missing.safetensors"),
         Case("is a folder", model="{bad}/folder"),
         Case("exists already", output="here.tif"),
-        Case("cannot be written; known are .tif", output="new.mrc"),
+        Case("cannot be written; known are .tif", output="new.gif"),
         Case("cannot be written; known are .tif", output="new"),
         Case("does not exist", output="nowhere/new.tif"),
         Case("is a folder", output="folder.tif", options=("--overwrite",)),

@@ -1,11 +1,12 @@
 """Maps, objects and their tests find what was invented and what was deleted."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 
 from napari_cyclegan3d.engine.hallucination.evidence import (
     evidence,
@@ -18,7 +19,13 @@ from napari_cyclegan3d.engine.hallucination.filters import (
     without,
 )
 from napari_cyclegan3d.engine.hallucination.findings import NoiseFit, OperatorFit
-from napari_cyclegan3d.engine.hallucination.lines import along, directions, line
+from napari_cyclegan3d.engine.hallucination.lines import (
+    along,
+    directions,
+    every_third,
+    halfway,
+    line,
+)
 from napari_cyclegan3d.engine.hallucination.maps import (
     Constants,
     block_maps,
@@ -244,31 +251,47 @@ def test_dark_structures_are_objects_as_well() -> None:
     assert contrast_of(enhanced, known.threshold, 1)[20, 10, 10] < -0.5
 
 
-@pytest.mark.parametrize("pitch", [1, 2])
-def test_a_line_sums_as_much_in_every_direction(pitch: int) -> None:
-    sums = [line(step, 8.0, pitch).sum() for step in directions()]
+def test_a_line_weighs_as_much_in_every_direction() -> None:
+    sums = [
+        sum(weight * len(places) for weight, places in line(step))
+        for step in directions()
+    ]
     assert len(sums) == 49
     assert np.ptp(sums) < 0.25 * np.mean(sums)
 
 
-def test_each_voxel_is_summed_along_its_own_line() -> None:
-    block = np.zeros((20, 20, 20), np.float32)
-    block[6:15, 10, 10] = 1
-    lines = [line((1, 0, 0), 8.0), line((0, 1, 2), 8.0)]
-    chosen = np.zeros(block.shape, np.int8)
-    chosen[:, :, 11:] = chosen[10, 8, 10] = chosen[0] = 1
-    found = along(block, lines, chosen)
-    assert found[10, 10, 10] == pytest.approx(lines[0].sum())
-    assert found[2, 10, 10] == pytest.approx(lines[0][-1, 4, 4])
-    assert found[10, 11, 12] == pytest.approx(lines[1][4, 3, 2])
-    assert found[10, 8, 10] == found[0].any() == 0
-    assert found[:, 10, 10].argmax() == 10
+def test_each_voxel_is_summed_along_the_direction_chosen_for_it() -> None:
+    block = np.random.default_rng(0).normal(size=(20, 21, 22)).astype(np.float32)
+    scales = np.linspace(1, 2, 49, dtype=np.float32)
+    chosen = np.random.default_rng(1).integers(0, 49, block.shape)
+    found = along(block, chosen, scales)
+    for number, third in enumerate(every_third(block)):
+        mine = chosen[::3, ::3, ::3] == number
+        expected = third[mine] * scales[number]
+        assert found[::3, ::3, ::3][mine] == pytest.approx(expected, abs=1e-4)
+
+
+def test_on_half_the_grid_lines_sum_what_they_do_on_all_of_it() -> None:
+    small = gaussian_filter(np.random.default_rng(0).normal(size=(18,) * 3), 2.0)
+    coarse = (small / small.std()).astype(np.float32)
+    fine = zoom(coarse, 35 / 18, order=1)
+    inner = (slice(6, -6),) * 3
+    for number, (one, other) in enumerate(
+        zip(halfway(coarse), _fully(fine), strict=True)
+    ):
+        assert one[inner] == pytest.approx(other[::2, ::2, ::2][inner], abs=0.1), number
+
+
+def _fully(block: Array) -> Iterator[Array]:
+    for number in range(49):
+        chosen = np.full(block.shape, number)
+        yield along(block, chosen, np.ones(49, np.float32))
 
 
 def test_the_background_does_not_contain_what_lies_on_it() -> None:
     block = np.full((40, 40, 40), 2.0, np.float32)
     block[10:20, 10:20, 10:20] = 9
-    assert np.abs(without(block, block > 5) - 2)[15, 15, 15] < 0.7
+    assert np.abs(without(block, block > 5, wide(block)) - 2)[15, 15, 15] < 0.7
     assert wide(block)[15, 15, 15] > 3
 
 

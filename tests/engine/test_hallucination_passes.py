@@ -77,6 +77,16 @@ def test_blocks_cover_a_volume_once_and_stay_inside_it() -> None:
     assert (seen == 1).all()
 
 
+@pytest.mark.parametrize("size", [33, 47, 64, 77])
+def test_blocks_begin_at_even_voxels_where_that_is_asked_for(size: int) -> None:
+    seen = np.zeros((size, 5, 5), int)
+    for block in blocks((size, 5, 5), 16, 6, step=2):
+        seen[block.core] += 1
+        assert block.core[0].start % 2 == block.read[0].start % 2 == 0
+        assert block.core[0].stop - block.core[0].start <= 17
+    assert (seen == 1).all()
+
+
 def test_a_map_holds_what_is_written_and_starts_with_zeros() -> None:
     out = new_map((3, 4, 5))
     assert out.dtype == np.float16

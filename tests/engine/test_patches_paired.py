@@ -179,7 +179,9 @@ def test_srgan_with_a_given_takes_pairs_by_name() -> None:
     config = srgan(scale=2, generator={"kind": "srresnet"})
     real_a, real_b = arrays(sampler(a, b, config).draw(10))
     np.testing.assert_array_equal(real_a, real_b[:, ::2, ::2, ::2])
-    with pytest.raises(InputError, match=r"^sub-2_lowres of A: no volume of B"):
+    with pytest.raises(
+        InputError, match=r"^sub-2_lowres of A: B has no volume of sub-2"
+    ):
         sampler(a, b[1:], config)
 
 

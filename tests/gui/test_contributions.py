@@ -7,8 +7,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from napari.layers import Image
-from npe2 import PluginManifest
+from napari.layers import Image, Labels
+from npe2 import PluginManager, PluginManifest
 
 import napari_cyclegan3d
 from napari_cyclegan3d import io, samples
@@ -17,13 +17,14 @@ from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui import contributions
 from napari_cyclegan3d.gui.domains.lists import DomainList
 from napari_cyclegan3d.gui.enhance.dock import EnhanceDock
-from napari_cyclegan3d.gui.layers import to_layer_data, to_volume
+from napari_cyclegan3d.gui.layers import stem, to_layer_data, to_volume
 from napari_cyclegan3d.gui.train.dock import TrainDock
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 
 PLUGIN = "napari-cyclegan3d"
 Viewers = Callable[..., Any]
+MASK = ("scale", "translate", "units", "axis_labels", "metadata")
 
 
 def test_the_manifest_is_valid_and_every_command_exists() -> None:
@@ -46,13 +47,22 @@ def test_the_manifest_is_valid_and_every_command_exists() -> None:
 
 def test_the_manifest_names_exactly_the_files_that_can_be_read_and_written() -> None:
     contributed = PluginManifest.from_distribution(PLUGIN).contributions
-    (reader, reports), (writer,) = contributed.readers, contributed.writers
+    reader, reports = contributed.readers
     # single pictures and tensors are no volumes; folders of them are
     volumes = {one for row in io.FORMATS if not row.slice for one in row.suffixes}
     assert set(reader.filename_patterns) == {f"*{one}" for one in volumes}
     assert ".gz" not in volumes
     assert reports.filename_patterns == ["*inspection.json"]
-    assert set(writer.filename_extensions) == set(io.WRITABLE_SUFFIXES)
+    assert [one.layer_types for one in contributed.writers] == [["image"], ["labels"]]
+    for writer in contributed.writers:
+        assert set(writer.filename_extensions) == set(io.WRITABLE_SUFFIXES)
+
+
+@pytest.mark.parametrize(
+    "name", ["scan.tif", "scan.ome.tif", "scan.nii.gz", "SCAN.OME.ZARR", "scan.ome"]
+)
+def test_a_layer_is_named_after_its_file_without_all_of_its_suffix(name: str) -> None:
+    assert stem(name).lower() == ("scan.ome" if name == "scan.ome" else "scan")
 
 
 def slice_folder(volume: Volume, folder: Path) -> Path:
@@ -158,6 +168,20 @@ def test_any_3d_layer_is_written_with_its_scale_units_and_orientation(
     assert np.array_equal(after.read(), data)
     assert np.allclose(after.affine, to_volume(layer).affine, atol=1e-4)
     assert after.unit == "millimeter"
+
+
+@pytest.mark.parametrize("suffix", io.WRITABLE_SUFFIXES)
+def test_a_mask_is_written_in_every_format_and_read_again(
+    suffix: str, upright: Volume, tmp_path: Path
+) -> None:
+    PluginManager.instance().discover()
+    path = tmp_path / f"mask{suffix}"
+    data = (upright.read() > 100).astype(np.uint8)
+    _, attributes, _ = to_layer_data(upright)
+    mask = Labels(data, **{name: attributes[name] for name in MASK})
+    assert mask.save(str(path), plugin=PLUGIN) == [str(path)]
+    assert np.array_equal(io.read(path).read(), data)
+    assert np.allclose(io.read(path).affine, upright.affine)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_the_same_thing_is_added_once_but_two_regions_of_it_twice(
     ("layer", "word"),
     [
         (Image(np.zeros((40, 40, 3), np.uint8), rgb=True, name="photo"), "colour"),
-        (Image(np.zeros((2, 3, 4, 5)), name="film"), "4 axes"),
+        (Image(np.zeros((2, 3, 4, 5)), name="film"), "add its file instead"),
         (Image(np.zeros((4, 5)), name="flat"), "2 axes"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
@@ -92,6 +93,19 @@ def test_layers_are_dropped_from_napari_s_list_and_other_kinds_are_not(
     assert got == [[image]]
     assert not enter(widget, of_layers(viewer, {"labels"}))
     assert [layer.name for layer in viewer.layers] == ["image", "labels"]
+
+
+def test_other_kinds_of_layers_are_dropped_where_they_are_wanted(
+    widget: QWidget, make_napari_viewer_proxy: Viewers
+) -> None:
+    viewer = make_napari_viewer_proxy()
+    labels = viewer.add_labels(np.zeros((4, 5, 6), int), name="labels")
+    got: list[Any] = []
+    accept_drops(widget, viewer, got.append, (Labels,))
+    mime = of_layers(viewer, {"labels"})
+    assert enter(widget, mime)
+    assert drop(widget, mime)
+    assert got == [[labels]]
 
 
 def test_the_pickle_in_a_drag_is_not_opened(

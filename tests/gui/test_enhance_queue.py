@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -399,3 +400,14 @@ def test_what_is_put_into_the_queue_is_in_sight_however_low_the_dock_is(
 def test_the_directions_are_called_what_they_do(dock: EnhanceDock) -> None:
     (choice,) = dock.form.findChildren(QComboBox, "direction")
     assert [choice.itemText(n) for n in range(choice.count())] == ["A → B", "B → A"]
+
+
+def test_a_dock_that_opens_beside_a_series_takes_all_of_its_frames(
+    make_napari_viewer_proxy: Callable[..., Any], qtbot: QtBot
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.add_image(random((3, 6, 6, 6)), name="series")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cyclegan3d", "Enhance")
+    assert dock.source.layer_entry().frames == range(3)
+    qtbot.waitUntil(dock.source.frames.isVisible)
+    assert dock.source.frames.last.value() == 2

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from npe2 import PluginManager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QWidget
@@ -66,6 +67,7 @@ def answers(qtbot: QtBot) -> Any:
 @pytest.fixture
 def viewer() -> ViewerModel:
     """What a window shows, without the window, which takes seconds to open."""
+    PluginManager.instance().discover()
     return ViewerModel()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from npe2 import PluginManager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QScrollArea
@@ -40,6 +41,7 @@ def add(viewer: Any, volume: Volume) -> Image:
 @pytest.fixture
 def viewer() -> ViewerModel:
     """What a window shows, without the window, which takes seconds to open."""
+    PluginManager.instance().discover()
     return ViewerModel()
 
 

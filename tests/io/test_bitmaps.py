@@ -64,3 +64,12 @@ def test_previews_beside_slices_are_left_out(tmp_path: Path) -> None:
     assert io.read(tmp_path).metadata["files"] == (str(tmp_path / "0.png"),)
     (tmp_path / "0.png").unlink()
     assert io.read(tmp_path).metadata["files"] == (str(tmp_path / "0.bmp"),)
+
+
+def test_a_picture_that_ends_in_its_header_is_refused_by_its_name(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.jpeg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 JFIF")
+    with pytest.raises(InputError, match="is no JPEG picture that can be read"):
+        io.read(path)

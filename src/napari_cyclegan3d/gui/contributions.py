@@ -86,7 +86,7 @@ def _volume_layer(volume: Volume) -> LayerData:
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save an image layer with its voxel size and, in NIfTI, its orientation."""
+    """Save an image or labels layer with its voxel size and orientation."""
     known = {
         key: attributes[key]
         for key in ("name", "scale", "translate", "rotate", "shear", "affine")

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
@@ -48,7 +48,7 @@ def read(path: Path) -> Volume:
         try:
             with Image.open(path, formats=[kind]) as image:
                 (width, height), mode = image.size, image.mode
-        except (UnidentifiedImageError, *_DAMAGE) as error:
+        except (OSError, *_DAMAGE) as error:
             raise InputError(f"{path}: {remedy}") from error
     if mode not in _MODES:
         raise InputError(f"{path}: {COLOURED}")

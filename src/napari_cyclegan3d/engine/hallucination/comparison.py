@@ -78,8 +78,9 @@ class Parts:
 def contrast_of(enhanced: Array, threshold: float, scale: int) -> Array:
     """The enhanced block minus its local background, on its own grid."""
     box = BOX * scale
-    first = np.abs(enhanced - wide(enhanced, box)) > threshold
-    contrast = enhanced - without(enhanced, first, box)
+    mean = wide(enhanced, box)
+    first = np.abs(enhanced - mean) > threshold
+    contrast = enhanced - without(enhanced, first, mean, box)
     # half of the threshold belongs to a structure's edge; the rest is texture
     near = ndimage.grey_dilation(np.abs(contrast), (3, 3, 3)) > threshold
     return np.asarray(np.where(near, contrast, np.float32(0)))

@@ -22,6 +22,7 @@ from napari_cyclegan3d.engine.hallucination.operator import Operator
 from napari_cyclegan3d.engine.hallucination.tested import Confirmed, ObjectEvidence
 
 __all__ = [
+    "Bench",
     "Confirmed",
     "ObjectEvidence",
     "Tests",
@@ -74,26 +75,80 @@ def evidence(
     return tests_of(labels, sight, ()).own
 
 
-def tests_of(labels: Labels, sight: Sight, others: Sequence[Sight]) -> Tests:
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A block, ready for tests of its objects.
+
+    Attributes:
+        enhanced: Block of the enhanced volume.
+        contrast: Its structures.
+        residual: raw − A(enhanced), whitened.
+        deviation: Of the noise.
+        visible: Share of the structures that does not cancel in the raw volume.
+        operator: How raw follows from enhanced.
+        noise: Of the raw volume.
+    """
+
+    enhanced: Array
+    contrast: Array
+    residual: Array
+    deviation: Array
+    visible: Array
+    operator: Operator
+    noise: Noise
+
+    @classmethod
+    def of(cls, sight: Sight) -> Self:
+        """Make a block ready that has been compared."""
+        operator, noise, parts = sight.operator, sight.noise, sight.parts
+        # bright and dark side by side cancel in the raw volume: nobody sees them there
+        alike = operator.linear(np.abs(sight.contrast))
+        alike /= parts.deviation
+        whole = smooth(noise.decorrelated(alike) ** 2, 1.5)
+        least = np.float32(1e-6) * (whole.max() + np.float32(1e-12))
+        visible = smooth(parts.structure**2, 1.5)
+        visible /= whole + least
+        np.minimum(visible, 1, out=visible)
+        return cls(
+            sight.enhanced,
+            sight.contrast,
+            parts.residual,
+            parts.deviation,
+            visible,
+            operator,
+            noise,
+        )
+
+    def test(self, alone: Array, group: Group) -> tuple[Numbers, Numbers]:
+        """Scores and energies of parts of the contrast, in their neighbourhoods."""
+        trace = self.operator.linear(alone, group.fine(self.enhanced))
+        trace /= group.coarse(self.deviation)
+        template = self.noise.decorrelated(trace)
+        residual, visible = group.coarse(self.residual), group.coarse(self.visible)
+        rest = np.einsum("nzyx,nzyx->n", template, residual, dtype=np.float64)
+        weight = template * template
+        whole = np.einsum("nzyx->n", weight, dtype=np.float64)
+        energy = np.einsum("nzyx,nzyx->n", weight, visible, dtype=np.float64)
+        return energy + energy / np.maximum(whole, 1e-12) * rest, energy
+
+
+def tests_of(labels: Labels, sight: Sight, others: Sequence[Bench]) -> Tests:
     """The template tests of all objects of a block, against several raw volumes.
 
     Args:
         labels: Objects on the enhanced grid; 0 is background.
         sight: Of the raw volume, and the enhanced one in which they were found.
-        others: Enhancements of other data, and what each is tested against.
+        others: Enhancements of other data, with what each is tested against.
     """
-    bench, benches = _Bench.of(sight), [_Bench.of(one) for one in others]
+    bench = Bench.of(sight)
 
     def test(group: Group) -> Tests:
-        return Tests(
-            _tested(group, bench),
-            [_confirmed(group, sight.contrast, one) for one in benches],
-        )
+        again = [_confirmed(group, sight.contrast, one) for one in others]
+        return Tests(_tested(group, bench), again)
 
+    boxes = groups(labels, bench.residual.shape, bench.operator.scale)
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(
-            pool.map(test, groups(labels, sight.parts.mean.shape, sight.operator.scale))
-        )
+        found = list(pool.map(test, boxes))
     own = sorted((one for some in found for one in some.own), key=lambda one: one.label)
     again: list[dict[int, Confirmed]] = [{} for _ in others]
     for some in found:
@@ -102,45 +157,9 @@ def tests_of(labels: Labels, sight: Sight, others: Sequence[Sight]) -> Tests:
     return Tests(own, again)
 
 
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """A block, ready for tests of its objects."""
-
-    sight: Sight
-    visible: Array
-
-    @classmethod
-    def of(cls, sight: Sight) -> Self:
-        parts = sight.parts
-        # bright and dark side by side cancel in the raw volume: nobody sees them there
-        alike = sight.operator.linear(np.abs(sight.contrast))
-        alike /= parts.deviation
-        whole = smooth(sight.noise.decorrelated(alike) ** 2, 1.5)
-        least = np.float32(1e-6) * (whole.max() + np.float32(1e-12))
-        visible = smooth(parts.structure**2, 1.5)
-        visible /= whole + least
-        return cls(sight, np.minimum(visible, 1, out=visible))
-
-    def test(self, alone: Array, group: Group) -> tuple[Numbers, Numbers]:
-        """Scores and energies of parts of the contrast, in their neighbourhoods."""
-        sight, parts = self.sight, self.sight.parts
-        trace = sight.operator.linear(alone, group.fine(sight.enhanced))
-        trace /= group.coarse(parts.deviation)
-        template = sight.noise.decorrelated(trace)
-        rest = np.einsum(
-            "nzyx,nzyx->n", template, group.coarse(parts.residual), dtype=np.float64
-        )
-        weight = template * template
-        whole = np.einsum("nzyx->n", weight, dtype=np.float64)
-        energy = np.einsum(
-            "nzyx,nzyx->n", weight, group.coarse(self.visible), dtype=np.float64
-        )
-        return energy + energy / np.maximum(whole, 1e-12) * rest, energy
-
-
-def _tested(group: Group, bench: _Bench) -> list[ObjectEvidence]:
+def _tested(group: Group, bench: Bench) -> list[ObjectEvidence]:
     """The tests of objects, in their neighbourhoods."""
-    inside, contrast = group.inside, group.fine(bench.sight.contrast)
+    inside, contrast = group.inside, group.fine(bench.contrast)
     # an object's edge lies beyond the threshold by which it was found
     whole = inside | (group.near & (group.labels == 0))
     sums = bench.test(np.where(whole, contrast, np.float32(0)), group)
@@ -189,16 +208,16 @@ def split_evidence(  # noqa: PLR0913 - a triple of volumes and what belongs to t
         By label: the test of what the first enhancement has in the object's place.
     """
     whole = contrast_of(enhanced, constants.threshold, operator.scale)
-    bench = _Bench.of(Sight.of(second, first, operator, noise, constants))
+    bench = Bench.of(Sight.of(second, first, operator, noise, constants))
     confirmed: dict[int, Confirmed] = {}
     for group in groups(labels, second.shape, operator.scale):
         confirmed.update(_confirmed(group, whole, bench))
     return confirmed
 
 
-def _confirmed(group: Group, whole: Array, bench: _Bench) -> dict[int, Confirmed]:
+def _confirmed(group: Group, whole: Array, bench: Bench) -> dict[int, Confirmed]:
     """What another enhancement has in the places of objects of `whole`."""
-    again = group.fine(bench.sight.contrast)
+    again = group.fine(bench.contrast)
     sums = bench.test(np.where(group.near, again, np.float32(0)), group)
     mine = np.where(group.inside, group.fine(whole), np.float32(0))
     same = np.einsum("nzyx,nzyx->n", mine, again, dtype=np.float64)

@@ -34,14 +34,28 @@ def wide(block: Array, box: int = BOX) -> Array:
     return np.asarray(block)
 
 
-def without(block: Array, inside: NDArray[np.bool_], box: int = BOX) -> Array:
-    """The local mean of what is not `inside`; where all is, that of everything."""
+def without(
+    block: Array, inside: NDArray[np.bool_], mean: Array, box: int = BOX
+) -> Array:
+    """The local mean of what is not `inside`; where all is, that of everything.
+
+    Args:
+        block: Voxels.
+        inside: What is left out.
+        mean: `wide` of all of the block.
+        box: As for `wide`.
+    """
     outside = (~inside).astype(np.float32)
     share = wide(outside, box)
     # a few voxels far away say more than none, and less than many
-    weight = share / (share + 0.02)
-    mean = wide(block * outside, box) / np.maximum(share, 1e-6)
-    return np.asarray(weight * mean + (1 - weight) * wide(block, box))
+    weight = share / (share + np.float32(0.02))
+    outside *= block
+    background = wide(outside, box)
+    background /= np.maximum(share, 1e-6, out=share)
+    background -= mean
+    background *= weight
+    background += mean
+    return background
 
 
 def robust_deviation(values: NDArray[np.floating]) -> float:

@@ -1,15 +1,12 @@
 """Lines in many directions, and what blocks of z y x voxels sum to along them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from math import gcd
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from napari_cyclegan3d.engine.hallucination.filters import Array
 
@@ -17,30 +14,49 @@ __all__ = [
     "Step",
     "along",
     "directions",
-    "kernels",
+    "every_third",
+    "halfway",
     "line",
-    "responses",
     "shifted",
 ]
 
 Step = tuple[int, int, int]
-LENGTH = 8.0  # of the lines of the search, in raw voxels
-# directions that are looked along at a time: convolutions like so many channels
-HELD = 16
+# voxels with the same weight
+Points = list[tuple[float, list[Step]]]
+LENGTH = 8.0  # of a line, in voxels
+REACH = 4  # voxels from its middle to the farthest
+EVERY = 3
 
 
-def directions(largest: int = 2) -> list[Step]:
-    """Steps (z, y, x) in all directions of a lattice, one of each pair of opposites.
-
-    Args:
-        largest: Of a step along an axis: 1 gives 13 directions, 2 gives 49.
-    """
-    sides = range(-largest, largest + 1)
+@cache
+def directions() -> list[Step]:
+    """Steps (z, y, x) in 49 directions of a lattice, one of each pair of opposites."""
+    sides = range(-2, 3)
     return [
         (z, y, x)
         for z, y, x in product(sides, sides, sides)
         if gcd(z, y, x) == 1 and (z, y, x) > (0, 0, 0)
     ]
+
+
+@cache
+def line(step: Step) -> Points:
+    """The voxels of a line with rounded ends, counted from its middle.
+
+    Args:
+        step: Its direction; there is a point at each such step.
+
+    Returns:
+        Weights and the voxels that have them; all lines weigh about the same.
+    """
+    size = float(np.linalg.norm(step))
+    z, y, x = step
+    found: dict[float, list[Step]] = {}
+    for far in range(-REACH, REACH + 1):
+        weight = min((LENGTH / 2 + size / 2 - size * abs(far)) / size, 1) * size
+        if weight > 0:
+            found.setdefault(weight, []).append((far * z, far * y, far * x))
+    return list(found.items())
 
 
 def shifted(block: Array, move: Step) -> Array:
@@ -54,77 +70,87 @@ def shifted(block: Array, move: Step) -> Array:
     return result
 
 
-def line(step: Step, length: float, pitch: int = 1) -> Array:
-    """What voxels weigh in the sum along a line with rounded ends.
-
-    Args:
-        step: Its direction (z, y, x); there is a point at each such step.
-        length: Between its ends, in voxels.
-        pitch: Voxels per side of those that are weighed; what lies between these is
-            shared among them.
-
-    Returns:
-        A cube about the middle of the line, of odd sides, the same for all directions;
-        all lines weigh about the same.
-    """
-    size, half = float(np.linalg.norm(step)), length / 2
-    reach = int(np.ceil(half / pitch))
-    far = np.arange(-int(half), int(half) + 1)
-    weights = np.clip((half + size / 2 - size * np.abs(far)) / size, 0, 1) * size
-    places = np.outer(far, step)[weights > 0] / pitch
-    lattice = np.arange(-reach, reach + 1)
-    z, y, x = np.maximum(1 - np.abs(places.T[..., None] - lattice), 0)
-    cube = np.einsum("n,nz,ny,nx->zyx", weights[weights > 0], z, y, x)
-    return np.asarray(cube, np.float32)
-
-
 def along(
-    block: Array, lines: Sequence[Array], chosen: NDArray[np.integer[Any]]
+    block: Array, chosen: NDArray[np.integer], scales: NDArray[np.float32]
 ) -> Array:
     """The sum along a line at each voxel; nothing lies beyond the block.
 
     Args:
         block: Voxels (z, y, x).
-        lines: What voxels weigh in each line, as `line` gives it.
-        chosen: Number of the line at each voxel.
+        chosen: Number of the direction of the line at each voxel.
+        scales: By direction, factors of the sums.
     """
-    reach = lines[0].shape[0] // 2
-    padded = np.pad(block, reach)
+    padded = np.pad(block, REACH)
     flat, height, width = padded.ravel(), *padded.shape[1:]
-    most = max(np.count_nonzero(one) for one in lines)
+    lines = [line(step) for step in directions()]
     # points of each line: how far they are in `flat`, and what they weigh
-    moves = np.zeros((most, len(lines)), np.int64)
-    weights = np.zeros((most, len(lines)), np.float32)
-    for number, one in enumerate(lines):
-        z, y, x = (at - reach for at in np.nonzero(one))
-        moves[: len(z), number] = (z * height + y) * width + x
-        weights[: len(z), number] = one[one != 0]
+    moves = np.zeros((2 * REACH + 1, len(lines)), np.int64)
+    weights = np.zeros(moves.shape, np.float32)
+    for number, points in enumerate(lines):
+        each = [(weight, place) for weight, places in points for place in places]
+        for row, (weighs, (z, y, x)) in enumerate(each):
+            moves[row, number] = (z * height + y) * width + x
+            weights[row, number] = weighs * scales[number]
     plane = np.arange(height * width).reshape(height, width)
-    middle = plane[reach : height - reach, reach : width - reach]
+    middle = plane[REACH : height - REACH, REACH : width - REACH]
     result = np.zeros(block.shape, np.float32)
-    for depth, (here, which) in enumerate(zip(result, chosen, strict=True), reach):
+    for depth, (here, which) in enumerate(zip(result, chosen, strict=True), REACH):
         at = middle + depth * height * width
         for move, weight in zip(moves, weights, strict=True):
             here += weight[which] * flat[at + move[which]]
     return result
 
 
-def responses(block: Array, pitch: int, every: int = 1) -> Iterator[Array]:
-    """The block summed along lines in all directions, one after another.
+def every_third(block: Array) -> Iterator[Array]:
+    """The sums along lines in all directions, at every third voxel of each axis."""
+    padded = np.pad(block, REACH)
+
+    def at(place: Step) -> Array:
+        z, y, x = (
+            slice(REACH + far, REACH + far + size, EVERY)
+            for far, size in zip(place, block.shape, strict=True)
+        )
+        return padded[z, y, x]
+
+    return (_sum(line(step), at) for step in directions())
+
+
+def halfway(block: Array) -> Iterator[Array]:
+    """The sums along lines in all directions, on a grid of half the density.
 
     Args:
-        block: On a grid of `pitch` raw voxels.
-        pitch: 1 or 2.
-        every: Of the voxels along an axis, which of them have a response.
+        block: On that grid; what lies between its voxels is the mean of these.
     """
-    given = torch.from_numpy(block)[None, None]
-    weights = torch.from_numpy(np.stack(kernels(pitch)))[:, None]
-    for some in weights.split(HELD):
-        found = functional.conv3d(given, some, None, every, some.shape[-1] // 2)
-        yield from found[0].numpy()
+    padded = np.pad(block, REACH // 2)
+    # for each axis: as it is, or in the middle between a voxel and the next one
+    between = {(0, 0, 0): padded}
+    for axis in range(3):
+        for place, values in list(between.items()):
+            mean = values.copy()
+            ahead = np.moveaxis(mean, axis, 0)
+            ahead[:-1] += np.moveaxis(values, axis, 0)[1:]
+            mean *= np.float32(0.5)
+            z, y, x = (one + (number == axis) for number, one in enumerate(place))
+            between[z, y, x] = mean
+
+    def at(place: Step) -> Array:
+        z, y, x = (
+            slice(REACH // 2 + far // 2, REACH // 2 + far // 2 + size)
+            for far, size in zip(place, block.shape, strict=True)
+        )
+        odd_z, odd_y, odd_x = (far % 2 for far in place)
+        return between[odd_z, odd_y, odd_x][z, y, x]
+
+    return (_sum(line(step), at) for step in directions())
 
 
-@cache
-def kernels(pitch: int) -> list[Array]:
-    """The lines of the search in all directions, on a grid of `pitch` raw voxels."""
-    return [line(step, LENGTH, pitch) for step in directions()]
+def _sum(points: Points, at: Callable[[Step], Array]) -> Array:
+    """Of what is at the points of a line."""
+    result = np.zeros((), np.float32)
+    for weight, places in points:
+        total = at(places[0]).copy()
+        for place in places[1:]:
+            total += at(place)
+        total *= np.float32(weight)
+        result = result + total
+    return result

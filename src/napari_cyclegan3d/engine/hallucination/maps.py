@@ -49,7 +49,8 @@ __all__ = [
 HALO = 24  # raw voxels around a core that its maps may depend on
 SIDE = 48  # of a tile of the first pass, without halo
 TILES = 8
-WIDTHS = (2.0, 2.5, 3.5)  # of the windows in which structures are compared
+# widths of the windows in which structures are compared
+MIDDLE, OTHERS = 2.5, (2.0, 3.5)
 
 Blocks = dict[str, Array]
 
@@ -91,13 +92,14 @@ def maps_of(sight: Sight) -> Blocks:
 def residual_of(sight: Sight) -> tuple[Array, tuple[Array, Array]]:
     """The map of the residual; z and d′ of the structures in the middle window."""
     parts = sight.parts
-    energy, both = parts.structure**2, parts.structure * parts.residual
-    windows = [compared(both, energy, width) for width in WIDTHS]
-    invented = np.minimum.reduce([z for z, _ in windows])
     missing = sight.constants.search.best(*parts.twice(sight.noise))
     np.maximum(missing, 0, out=missing)
-    residual = np.where(-invented > missing, np.minimum(invented, 0), missing)
-    return residual, windows[1]
+    energy, both = parts.structure**2, parts.structure * parts.residual
+    middle = compared(both, energy, MIDDLE)
+    invented = np.minimum(middle[0], 0)
+    for width in OTHERS:
+        np.minimum(invented, compared(both, energy, width)[0], out=invented)
+    return np.where(-invented > missing, invented, missing), middle
 
 
 def prior_only(

@@ -8,12 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.hallucination.evidence import Tests, tests_of
+from napari_cyclegan3d.engine.hallucination.evidence import Bench, tests_of
 from napari_cyclegan3d.engine.hallucination.filters import smooth, wide
 from napari_cyclegan3d.engine.hallucination.gathering import (
     Gatherer,
     Objects,
-    Owned,
 )
 from napari_cyclegan3d.engine.hallucination.maps import (
     HALO,
@@ -43,6 +42,7 @@ Map = NDArray[Any]
 Look = Callable[[Sight, Map, Block], None]
 # deviation of the blur of differences, in raw voxels
 SMOOTH = 1.5
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -205,22 +205,31 @@ def objects_of(
         fitted: How they belong together.
         repeated: Independent tests of the objects.
         side: Longest side of a block, in raw voxels.
-        look: Meanwhile looks at each block, in a thread of its own.
+        look: Meanwhile looks at each block, in another thread.
 
     Yields:
         The share that is done.
     """
     parts = list(blocks(raw.shape, side, HALO, PITCH))
-    gatherer = Gatherer(raw.shape, fitted.operator.scale, len(repeated))
-    with ThreadPoolExecutor(1) as other:
+    scale = fitted.operator.scale
+    gatherer = Gatherer(raw.shape, scale, len(repeated))
+
+    # what a block takes is given back before the next one
+    def go_through(block: Block) -> None:
+        low, sight = _sight(raw, enhanced, fitted, block)
+        looked = pool.submit(look, sight, low, block) if look else None
+        again = [pool.submit(_again, one, fitted, block) for one in repeated]
+        found = parted(sight.contrast, fitted.constants.threshold, scale)
+        owned = gatherer.own(found, block)
+        tests = tests_of(owned.labels, sight, [one.result() for one in again])
+        gatherer.add(owned, tests.own, tests.again)
+        if looked is not None:
+            looked.result()
+
+    with ThreadPoolExecutor(THREADS) as pool:
         for number, block in enumerate(parts):
             yield number / len(parts)
-            low, sight = _sight(raw, enhanced, fitted, block)
-            looked = other.submit(look, sight, low, block) if look else None
-            owned, tests = _tested(sight, repeated, gatherer, block)
-            if looked is not None:
-                looked.result()
-            gatherer.add(owned, tests.own, tests.again)
+            go_through(block)
     return gatherer.gathered()
 
 
@@ -233,17 +242,10 @@ def _sight(
     return low, Sight.of(low, high, fitted.operator, fitted.noise, fitted.constants)
 
 
-def _tested(
-    sight: Sight, repeated: Sequence[Repeated], gatherer: Gatherer, block: Block
-) -> tuple[Owned, Tests]:
-    """The objects that are a block's own; the gatherer only says which these are."""
-    constants, scale = sight.constants, sight.operator.scale
-    owned = gatherer.own(parted(sight.contrast, constants.threshold, scale), block)
-    others = []
-    for one in repeated:
-        fitted = Fitted(one.operator, one.noise, constants)
-        others.append(_sight(one.against, one.enhanced, fitted, block)[1])
-    return owned, tests_of(owned.labels, sight, others)
+def _again(one: Repeated, fitted: Fitted, block: Block) -> Bench:
+    """What a repetition tests the objects of a block by."""
+    other = Fitted(one.operator, one.noise, fitted.constants)
+    return Bench.of(_sight(one.against, one.enhanced, other, block)[1])
 
 
 def _difference(raw: Map, made: Map, operator: Operator) -> Map:

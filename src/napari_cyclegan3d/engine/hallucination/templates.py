@@ -27,8 +27,8 @@ from napari_cyclegan3d.engine.hallucination.lines import (
     Step,
     along,
     directions,
-    kernels,
-    responses,
+    every_third,
+    halfway,
     shifted,
 )
 from napari_cyclegan3d.engine.hallucination.reduction import reduced
@@ -43,8 +43,6 @@ ALIGNED = 0.95  # of the largest power: the structure has this direction
 PITCH = 2
 # variance, in raw voxels, by which the coarse grid and its lines blur
 BLURRED = 1.0
-# raw voxels between the places at which the spread of fine responses is measured
-SPARSE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +111,8 @@ class Search:
         likely = self._likely(on_grid(residual, self.sigma), structure)
         inside = tuple(map(slice, residual.shape))
         direction = repeated(likely.direction, PITCH)[inside]
-        lines = [
-            one * np.float32(self.sign / deviation)
-            for one, deviation in zip(kernels(1), self.lines, strict=True)
-        ]
-        found = along(across(residual, self.sigma), lines, direction)
+        scales = np.float32(self.sign) / np.array(self.lines, np.float32)
+        found = along(across(residual, self.sigma), direction, scales)
         if not self.power:
             np.abs(found, out=found)
         found += repeated(likely.more, PITCH)[inside]
@@ -146,7 +141,7 @@ class Search:
     def along(self, block: Array) -> Iterator[tuple[Step, Array]]:
         """Directions, and on the coarse grid responses as z of what structures are."""
         for step, response, deviation in zip(
-            directions(), responses(block, PITCH), self.coarse, strict=True
+            directions(), halfway(block), self.coarse, strict=True
         ):
             response *= np.float32(self.sign / deviation)
             yield step, response
@@ -210,8 +205,8 @@ def fit_search(blocks: Sequence[tuple[Array, Array]], sigma: Triple) -> Search:
         sigma: Of the lines across, blur included, along z, y, x, in raw voxels.
     """
     rests = [rest for rest, _ in blocks]
-    fine = [responses(across(rest, sigma), 1, SPARSE) for rest in rests]
-    coarse = [responses(on_grid(rest, sigma), PITCH) for rest in rests]
+    fine = [every_third(across(rest, sigma)) for rest in rests]
+    coarse = [halfway(on_grid(rest, sigma)) for rest in rests]
     search = Search(
         sigma,
         tuple(_deviation(same) for same in zip(*fine, strict=True)),

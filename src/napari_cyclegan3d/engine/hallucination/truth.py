@@ -229,8 +229,14 @@ def _with_truth(candidates: Candidates, share: Numbers) -> Candidates:
 def _contrasts(pair: tuple[Array, Array], threshold: float, scale: int) -> list[Array]:
     """Both blocks minus their background; 0 where neither has a structure."""
     box = BOX * scale
-    inside = np.logical_or(*(np.abs(one - wide(one, box)) > threshold for one in pair))
-    return [np.where(inside, one - without(one, inside, box), 0) for one in pair]
+    means = [wide(one, box) for one in pair]
+    own, true = (
+        np.abs(one - mean) > threshold for one, mean in zip(pair, means, strict=True)
+    )
+    return [
+        np.where(own | true, one - without(one, own | true, mean, box), 0)
+        for one, mean in zip(pair, means, strict=True)
+    ]
 
 
 def _read(volume: Volume, region: Region) -> Array:

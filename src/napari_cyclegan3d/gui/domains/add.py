@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.gui.layers import to_volume
+from napari_cyclegan3d.gui.layers import is_series, to_volume
 
 if TYPE_CHECKING:
     import napari
@@ -107,10 +107,25 @@ class AddBar(QWidget):
             self.chosen.emit([Path(name)])
 
 
+def refuse_unusable(layer: Image) -> None:
+    """Refuse a layer that is no single volume.
+
+    Raises:
+        InputError: It has colours, other axes than three, or is a series, whose file is
+            taken with all its frames.
+    """
+    if is_series(layer):
+        raise InputError(
+            f"{layer.name}: a series with 4 axes; add its file instead, of which every "
+            "frame is used"
+        )
+    to_volume(layer)
+
+
 def _why_not(layer: Image) -> str:
     """Why a layer cannot be used; empty if it can."""
     try:
-        to_volume(layer)
+        refuse_unusable(layer)
     except InputError as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.gui.choosing import Asker
-from napari_cyclegan3d.gui.domains.add import AddBar
+from napari_cyclegan3d.gui.domains.add import AddBar, refuse_unusable
 from napari_cyclegan3d.gui.domains.editor import RowEditor
 from napari_cyclegan3d.gui.domains.facts import Facts, describe
 from napari_cyclegan3d.gui.domains.inspector import Inspector
@@ -18,7 +18,6 @@ from napari_cyclegan3d.gui.domains.roi import Voxel, bounds_of
 from napari_cyclegan3d.gui.domains.rows import RowView
 from napari_cyclegan3d.gui.domains.viewer import ShownSources
 from napari_cyclegan3d.gui.drops import accept_drops
-from napari_cyclegan3d.gui.layers import to_volume
 from napari_cyclegan3d.gui.parts import status_line
 from napari_cyclegan3d.gui.source import (
     Item,
@@ -141,7 +140,7 @@ class DomainList(QGroupBox):
             try:
                 source = item if isinstance(item, Source) else Source.of(item)
                 if isinstance(source.item, Image):
-                    to_volume(source.item)  # refuses colours and time series
+                    refuse_unusable(source.item)
             except InputError as error:
                 self._say(str(error))
                 continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from magicgui.widgets import create_widget
 from napari.layers import Image
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -89,6 +90,11 @@ class SourcePage(QWidget):
         self.queue.forget_others(self.layer_choice.choices)
         self._on_layer()
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """The layer choice finds the layers, without a word, when it gets a window."""
+        super().showEvent(event)
+        self._on_layer()
+
     def layer_entry(self) -> Entry:
         """The chosen layer with its frames, for the queue.
 
@@ -97,7 +103,10 @@ class SourcePage(QWidget):
         """
         if self.layer is None:
             raise InputError("Open a volume and choose its layer first.")
-        frames = self.frames.value() if is_series(self.layer) else None
+        frames = None
+        if is_series(self.layer):
+            self.frames.set_length(len(finest(self.layer)))
+            frames = self.frames.value()
         return entry_of(self.layer, frames)
 
     def any_source(self) -> Source:

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Image
 from napari.utils.notifications import show_warning
 
 from napari_cyclegan3d.engine.errors import InputError
@@ -19,7 +18,7 @@ from napari_cyclegan3d.gui.inspect.progress import InspectProgress
 from napari_cyclegan3d.gui.prepare.history import lines, records_of
 from napari_cyclegan3d.gui.prepare.results import Results
 from napari_cyclegan3d.gui.prepare.settings import PrepareSettings
-from napari_cyclegan3d.gui.prepare.task import Made, Opened
+from napari_cyclegan3d.gui.prepare.task import Grey, Made, Opened
 from napari_cyclegan3d.gui.prepare.volume import VolumeChooser
 from napari_cyclegan3d.gui.prepare.work import open_layers, run
 from napari_cyclegan3d.gui.worker import Executor, Running
@@ -105,7 +104,7 @@ class PrepareController:
             self.dock.cancel_button.setEnabled(False)
             self._running.cancel()
 
-    def drop(self, items: Sequence[Image | Path]) -> None:
+    def drop(self, items: Sequence[Grey | Path]) -> None:
         """Choose a layer; open files as layers."""
         paths = [one for one in items if isinstance(one, Path)]
         for item in items:

@@ -73,7 +73,7 @@ class PrepareDock(QWidget):
         self._explain()
         self.controller = PrepareController(self, executor)
         self.save_button.clicked.connect(self._choose_file)
-        accept_drops(self, viewer, self.controller.drop)
+        accept_drops(self, viewer, self.controller.drop, (Image, Labels))
 
     @property
     def is_busy(self) -> bool:
