@@ -14,7 +14,6 @@ from napari_cyclegan3d.gui.views.temporary import (
     Mirror,
     add_private,
     duplicate,
-    framed,
     remove_private,
 )
 from napari_cyclegan3d.gui.views.throttle import Throttle
@@ -100,7 +99,6 @@ class _Swipe:
             opacity=1.0,
             blending="translucent",
         )
-        framed(self.copy)  # its edge is the cut
         self._start = 0
         layers = viewer.layers
         above = max(layers.index(shown.raw), layers.index(self._layer)) + 1

@@ -15,7 +15,6 @@ from napari_cyclegan3d.gui.views.temporary import (
     Mirror,
     add_private,
     duplicate,
-    framed,
     remove_private,
 )
 from napari_cyclegan3d.gui.views.throttle import Throttle
@@ -97,7 +96,7 @@ class Lens:
                 opacity=1.0,
                 blending="translucent",
             )
-            add_private(self._viewer, framed(self.copy))
+            add_private(self._viewer, self.copy)
             self._mirror = Mirror(self._layer, self.copy)
             return
         self.copy.visible = True

@@ -177,13 +177,6 @@ def duplicate(layer: Layer, part: Any = None, **changes: Any) -> Layer:
     return copy
 
 
-def framed(layer: Layer) -> Layer:
-    """The layer with its edge drawn."""
-    box = layer.bounding_box
-    box.line_color, box.points, box.visible = COLOUR, False, True
-    return layer
-
-
 def is_private(layer: Any) -> bool:
     """Whether a layer belongs to a view."""
     return VIEW_KEY in layer.metadata
