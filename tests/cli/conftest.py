@@ -81,7 +81,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             [sys.executable, "-c", program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         )
         started.append(process)

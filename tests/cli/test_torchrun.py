@@ -32,7 +32,7 @@ def in_two(
             [*command, *volumes, "--run", tmp_path / "run", *tiny, *options],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=280,
         )
 

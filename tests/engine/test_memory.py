@@ -61,7 +61,7 @@ def test_the_plan_is_near_to_what_a_training_really_takes(precision: str) -> Non
         },
     )
     command = [sys.executable, "-c", GROWTH, config.model_dump_json()]
-    out = subprocess.run(command, capture_output=True, check=True, text=True)
+    out = subprocess.run(command, capture_output=True, check=True, encoding="utf-8")
     planned = memory.training_memory(config, CPU)
     assert planned == pytest.approx(int(out.stdout), rel=0.25)
 

@@ -143,7 +143,7 @@ def test_a_missing_library_is_named_with_what_installs_it(
             *("--format", "onnx", "-o", output),
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

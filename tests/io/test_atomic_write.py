@@ -74,7 +74,7 @@ def test_a_disk_that_becomes_full_leaves_the_old_file_as_it_was(path: Path) -> N
     pytest.importorskip("resource", reason="limits of file size are POSIX ones")
     before = content(path)
     command = [sys.executable, "-c", FILL_THE_DISK, str(path)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert run.stderr == ""
     (sentence,) = run.stdout.splitlines()
     assert sentence.startswith(f"{path}: could not be written (")

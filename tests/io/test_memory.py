@@ -60,7 +60,7 @@ def test_memory_grows_by_less_than_a_volume_that_is_written_read_and_copied(
     suffix: str, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", PASS_THROUGH, str(tmp_path), suffix]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode == 0, run.stderr
     # what zarr's threads keep for themselves is some 100 MB, whatever the size
     assert float(run.stdout) < (150 if suffix == ".zarr" else 100)
