@@ -1,7 +1,9 @@
 """The files of a package, in a .zip or a folder; nothing is unpacked to disk."""
 
 import hashlib
+import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,6 +11,16 @@ from typing import Any
 import yaml
 
 from napari_cyclegan3d.engine.errors import InputError
+
+# what reading a damaged archive raises
+DAMAGE = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+)
 
 DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
 MOST_TEXT = 2**20
@@ -137,14 +149,10 @@ def _zipped(path: Path, name: str, most: int) -> bytes:
                 )
             with archive.open(entry) as file:
                 content = file.read(size + 1)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: {name[:80]} is damaged ({error})") from None
     except (RuntimeError, ValueError, NotImplementedError) as error:
         raise InputError(f"{path}: {name[:80]} cannot be read ({error})") from None
-    except Exception as error:  # zlib and lzma have errors of their own
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: {name[:80]} is damaged ({error})") from None
     return content
 
 

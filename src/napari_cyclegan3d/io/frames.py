@@ -1,9 +1,11 @@
 """Frames: the volumes of a file that has more axes than z y x."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
 
 # beyond it, a list of frames is no list that anybody wants
@@ -35,6 +37,19 @@ class Series:
     def has_channels(self) -> bool:
         """Whether frames differ in what they show, not only in when."""
         return set(self.axes) != {"t"}
+
+
+def every(path: Path, count: int, frame: Callable[[int, Path], Volume]) -> list[Volume]:
+    """All frames of a file, opened one by one.
+
+    Raises:
+        InputError: There are more than anybody wants.
+    """
+    if count > MOST_FRAMES:
+        raise InputError(
+            f"{path}: has {count} volumes, more than {MOST_FRAMES}; save a part of it"
+        )
+    return [frame(number, path) for number in range(count)]
 
 
 def framed(volume: Volume, number: int, series: Series) -> Volume:

@@ -19,7 +19,7 @@ from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.blocks import Sink
 from napari_cyclegan3d.io.flat import FlatSink, Layout, Mapped, writing
-from napari_cyclegan3d.io.frames import MOST_FRAMES
+from napari_cyclegan3d.io.frames import every
 from napari_cyclegan3d.io.guard import one_sentence
 from napari_cyclegan3d.io.mrc_header import BYTES, REMEDY, Header, header_for
 
@@ -50,12 +50,7 @@ def read_series(path: Path) -> list[Volume]:
     Raises:
         InputError: As `read` does.
     """
-    frames = _header(path).frames
-    if frames > MOST_FRAMES:
-        raise InputError(
-            f"{path}: has {frames} volumes, more than {MOST_FRAMES}; save a part of it"
-        )
-    return [_frame(number, path) for number in range(frames)]
+    return every(path, _header(path).frames, _frame)
 
 
 @contextmanager

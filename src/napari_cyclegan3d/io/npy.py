@@ -20,7 +20,7 @@ from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.volume import Shape, Volume
 from napari_cyclegan3d.io.blocks import Sink
 from napari_cyclegan3d.io.flat import Layout, Mapped, writing_series
-from napari_cyclegan3d.io.frames import MOST_FRAMES, Series
+from napari_cyclegan3d.io.frames import Series, every
 from napari_cyclegan3d.io.guard import one_sentence
 from napari_cyclegan3d.io.sidecar import Placement, described, load, placement
 
@@ -87,12 +87,7 @@ def read_series(path: Path) -> list[Volume]:
     Raises:
         InputError: As `read` does.
     """
-    frames = _header(path).frames
-    if frames > MOST_FRAMES:
-        raise InputError(
-            f"{path}: has {frames} volumes, more than {MOST_FRAMES}; save a part of it"
-        )
-    return [_frame(number, path) for number in range(frames)]
+    return every(path, _header(path).frames, _frame)
 
 
 @contextmanager
