@@ -102,8 +102,10 @@ class InspectWalk:
             _press(dock, "n")
             until(lambda before=finding: _current(dock) != before)  # type: ignore[misc]
         assert len(places) > 1, "the view did not move"
-        dock.findings.select(1)
-        until(lambda: _current(dock).id == 1)
+        for _ in range(self.steps):
+            finding = _current(dock)
+            _press(dock, "p")
+            until(lambda before=finding: _current(dock) != before)  # type: ignore[misc]
         dock.findings.comment.setText("compare with the second scan")
         dock.findings.comment.editingFinished.emit()
         self._look(viewer, "inspect-decided")

@@ -19,6 +19,7 @@ from napari_cyclegan3d.engine.hallucination.findings import (
     VolumeFacts,
 )
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
+from napari_cyclegan3d.engine.memory import release_memory
 from napari_cyclegan3d.engine.volume import Volume
 
 Limited = Callable[[int], AbstractContextManager[None]]
@@ -27,6 +28,13 @@ Limited = Callable[[int], AbstractContextManager[None]]
 torch.set_num_threads(1)
 # models of equal trainings are equal files, whenever they are saved
 os.environ["SOURCE_DATE_EPOCH"] = "1750000000"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_given_back() -> Iterator[None]:
+    """What the tests of a file have freed is not counted against those of the next."""
+    yield
+    release_memory()
 
 
 @pytest.fixture

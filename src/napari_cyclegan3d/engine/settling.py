@@ -9,6 +9,7 @@ from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.devices import choose_device
 from napari_cyclegan3d.engine.errors import MemoryShortageError
+from napari_cyclegan3d.engine.memory import release_memory
 from napari_cyclegan3d.engine.precision import fastest_precision
 
 # GB, the least that the settings allow
@@ -36,7 +37,8 @@ def settled(model: Model, config: EnhanceConfig, processes: int = 1) -> EnhanceC
     network = model.generator(config.direction).to(device).eval()
     dtype = fastest_precision(config.precision, network, device)
     precision = "bf16" if dtype == torch.bfloat16 else "fp32"
-    # after the probe, which loads what the work needs
+    # after the probe: it loads what the work needs, and leaves what can be given back
+    release_memory()
     taken = resident_bytes() / 1e9 + LATER if device.type == "cpu" else 0.0
     left = config.memory / processes - taken
     if left < LEAST_MEMORY:

@@ -7,6 +7,7 @@ from napari import Viewer
 from napari.layers import Image
 from napari.utils.notifications import show_info
 
+from napari_cyclegan3d.gui.canvas import canvas_of
 from napari_cyclegan3d.gui.inspect.opening import open_inspect
 from napari_cyclegan3d.gui.inspect.provenance import source_of
 from napari_cyclegan3d.gui.layers import source_name
@@ -55,7 +56,7 @@ def compare(viewer: Viewer) -> None:
     One selected result finds its source by itself; otherwise two layers are to be
     selected.
     """
-    grid = _grid(viewer)
+    grid = canvas_of(viewer).grid
     itself = getattr(viewer, "__wrapped__", viewer)  # not the plugin's proxy of it
     before = _before.pop(itself, None)
     if before is not None:
@@ -87,8 +88,3 @@ def _pair(viewer: Viewer) -> list[Image] | None:
 def _selected(viewer: Viewer) -> list[Image]:
     chosen = viewer.layers.selection
     return [one for one in viewer.layers if one in chosen and isinstance(one, Image)]
-
-
-def _grid(viewer: Viewer) -> Any:
-    """The grid mode, which napari 0.9 has moved."""
-    return getattr(viewer, "canvas", viewer).grid

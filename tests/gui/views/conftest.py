@@ -13,9 +13,9 @@ from qtpy.compat import isalive
 from napari_cyclegan3d.engine.hallucination.events import Inspected
 from napari_cyclegan3d.engine.hallucination.findings import Inspection
 from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.gui.canvas import camera_of, canvas_of
 from napari_cyclegan3d.gui.layers import to_layer_data
 from napari_cyclegan3d.gui.views.bar import ViewsBar
-from napari_cyclegan3d.gui.views.grid import camera_of, canvas_of
 from napari_cyclegan3d.gui.views.shown import Shown
 
 
@@ -57,7 +57,7 @@ class Scene:
             "layers": [layer.name for layer in viewer.layers],
             "moves": len(viewer.mouse_move_callbacks),
             "keys": sorted(map(str, viewer.keymap)),
-            "listeners": listeners(viewer.dims),
+            "listeners": [listeners(viewer.dims), listeners(camera)],
         }
         for layer in viewer.layers:
             data, attributes, _ = layer.as_layer_data_tuple()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cyclegan3d.gui.views.grid import canvas_of, grid_of
+from napari_cyclegan3d.gui.canvas import camera_of, canvas_of
+from napari_cyclegan3d.gui.views.grid import grid_of
 from napari_cyclegan3d.gui.views.temporary import is_private
 
 COMPARISONS = ("side by side", "curtain", "lens", "blink")
@@ -115,6 +116,27 @@ def test_the_curtain_covers_its_share_of_the_plane_and_stays_in_the_volume(
     scene.bar.share.setValue(1000)
     scene.qtbot.wait(50)
     assert not copy.visible
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_the_curtain_keeps_its_place_on_the_canvas_when_the_camera_moves(
+    scenes: Any, scale: int
+) -> None:
+    scene = scenes(scale)
+    low, high = grid_of(scene.shown.enhanced).edges[:, 2]
+    camera = camera_of(scene.viewer)
+    scene.press("curtain")
+    for center, zoom in ((0.2, 40), (0.8, 40), (0.8, 80)):
+        world = low + center * (high - low)
+        camera.zoom = zoom
+        camera.center = (0, camera.center[1], world)
+        scene.qtbot.wait(50)
+        (copy,) = private(scene)
+        voxel = (high - low) / scene.shown.enhanced.data.shape[2]
+        assert grid_of(copy).edges[0, 2] == pytest.approx(world, abs=voxel)
+    camera.center = (0, camera.center[1], high + 10 * (high - low))  # sees no volume
+    scene.qtbot.wait(50)
+    assert grid_of(copy).edges[0, 2] == pytest.approx((low + high) / 2, abs=voxel)
 
 
 def test_the_curtain_turns_with_the_plane(scene: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_cyclegan3d.gui.views.grid import camera_of, canvas_of
+from napari_cyclegan3d.gui.canvas import camera_of, canvas_of
 from napari_cyclegan3d.gui.views.profile import ProfileLine
 from napari_cyclegan3d.gui.views.readout import words_at
 from napari_cyclegan3d.gui.views.shown import Shown

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
+from napari_cyclegan3d.gui.canvas import camera_of
+
 if TYPE_CHECKING:
     import napari
 
@@ -25,8 +27,7 @@ def place_of(layer: Image, world: Sequence[float]) -> tuple[Place, int | None]:
 
 def middle_of_view(viewer: "napari.viewer.Viewer") -> list[float]:
     """The world position in the middle of the canvas, on the slice that is shown."""
-    # napari 0.9 has moved the camera
-    camera = getattr(viewer, "scene", viewer).camera
+    camera = camera_of(viewer)
     point = [float(one) for one in viewer.dims.point]
     displayed = list(viewer.dims.displayed)
     for axis, value in zip(displayed, camera.center[-len(displayed) :], strict=True):

@@ -8,6 +8,7 @@ from napari.layers import Image, Labels
 
 from napari_cyclegan3d.engine.hallucination.findings import Finding, OperatorFit
 from napari_cyclegan3d.engine.volume import Region
+from napari_cyclegan3d.gui.canvas import camera_of, canvas_of, size_of
 from napari_cyclegan3d.gui.layers import finest
 from napari_cyclegan3d.gui.worker import Executor, Running
 
@@ -19,7 +20,6 @@ SMALL, LARGE, FITTING = 0.04, 0.6, 0.4
 SMALLEST = 12  # voxels; a smaller one is shown with this much of its surroundings
 AROUND, MOST = 12, 64  # voxels whose grey values decide on the contrast
 SHOWN = (1.0, 99.7)
-CANVAS = (600, 800)
 Limits = tuple[float, float]
 
 
@@ -39,7 +39,7 @@ class Navigator:
         place = np.asarray(labels.data_to_world(finding.centre), dtype=float)
         first = dims.ndim - 3
         dims.set_point(range(first, dims.ndim), list(place))
-        camera = self._camera()
+        camera = camera_of(self._viewer)
         shown = [axis - first for axis in dims.displayed if axis >= first]
         centre = list(camera.center)
         centre[-len(shown) :] = [float(place[axis]) for axis in shown]
@@ -63,16 +63,13 @@ class Navigator:
         """A zoom that suits a finding; None: the present one does."""
         size = np.array([stop - start for start, stop in finding.box])
         extent = (np.maximum(size, SMALLEST) * np.abs(labels.scale[-3:]))[shown].max()
-        canvas = getattr(self._viewer, "canvas", self._viewer)  # napari 0.9
-        height, width = getattr(canvas, "size", CANVAS)
-        cells = 2 if canvas.grid.enabled else 1  # raw and enhanced beside each other
+        height, width = size_of(self._viewer)
+        cells = (
+            2 if canvas_of(self._viewer).grid.enabled else 1
+        )  # raw and enhanced beside each other
         room = max(1.0, min(height, width / cells))
-        share = extent * self._camera().zoom / room
+        share = extent * camera_of(self._viewer).zoom / room
         return None if SMALL <= share <= LARGE else FITTING * room / extent
-
-    def _camera(self) -> Any:
-        """The camera, which napari 0.9 has moved."""
-        return getattr(self._viewer, "scene", self._viewer).camera
 
 
 class LocalContrast:

@@ -7,7 +7,8 @@ import numpy as np
 from napari.layers import Vectors
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cyclegan3d.gui.views.grid import camera_of, grid_of, in_plane
+from napari_cyclegan3d.gui.canvas import camera_of
+from napari_cyclegan3d.gui.views.grid import grid_of, in_plane
 from napari_cyclegan3d.gui.views.readout import words_at
 from napari_cyclegan3d.gui.views.shown import Shown
 from napari_cyclegan3d.gui.views.temporary import (

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Layer
 
+from napari_cyclegan3d.gui.canvas import camera_of, size_of
 from napari_cyclegan3d.gui.layers import finest
 from napari_cyclegan3d.gui.views.grid import grid_of, in_plane
 from napari_cyclegan3d.gui.views.shown import Shown
@@ -26,12 +27,14 @@ class Curtain:
     """Shows two volumes at once, each on its side of a cut that can be moved.
 
     In 2D a copy of the enhanced layer lies over the raw one, which shows a part of its
-    voxels; in 3D both layers are clipped.
+    voxels; the cut keeps its place on the canvas when the camera moves. In 3D both
+    layers are clipped.
 
     Args:
         viewer: The viewer.
         shown: The layers.
-        share: Where the cut is: 0 left, 1 right.
+        share: Where the cut is: 0 left, 1 right, of what can be seen of the volume in
+            2D, of the whole volume in 3D.
     """
 
     def __init__(self, viewer: "Viewer", shown: Shown, share: float) -> None:
@@ -44,6 +47,9 @@ class Curtain:
         self._turn()
         viewer.dims.events.ndisplay.connect(self._turn)
         viewer.dims.events.order.connect(self._turn)
+        self._camera = camera_of(viewer).events
+        self._camera.center.connect(self._follow)
+        self._camera.zoom.connect(self._follow)
 
     def set_share(self, share: float) -> None:
         """Move the cut, 0 to 1 from left to right."""
@@ -54,6 +60,8 @@ class Curtain:
         """Go back to how it was before."""
         self._viewer.dims.events.ndisplay.disconnect(self._turn)
         self._viewer.dims.events.order.disconnect(self._turn)
+        self._camera.center.disconnect(self._follow)
+        self._camera.zoom.disconnect(self._follow)
         self._throttle.end()
         if self._sides is not None:
             self._sides.end()
@@ -76,6 +84,9 @@ class Curtain:
         elif len(self._viewer.dims.displayed) == 3:
             self._sides = _Clipped(self._viewer, self._shown)
         self._move()
+
+    def _follow(self, _: object = None) -> None:
+        self._throttle()
 
     def _move(self) -> None:
         if self._sides is not None:
@@ -106,12 +117,14 @@ class _Swipe:
         self._mirror = Mirror(self._layer, self.copy)
 
     def move(self, share: float) -> None:
-        size = self._voxels.shape[self._axis]
-        cut = round(share * size)
+        grid, size = grid_of(self._layer), self._voxels.shape[self._axis]
+        low, high = grid.edges[:, self._axis]
+        left, right = self._seen(float(low), float(high))
+        cut = round((left + share * (right - left) - low) / (high - low) * size)
         self.copy.visible = cut < size
         if cut == size:
             return
-        backwards = self._layer.scale[self._axis] < 0
+        backwards = grid.spacing[self._axis] < 0
         part = [slice(None)] * 3
         part[self._axis] = slice(0, size - cut) if backwards else slice(cut, None)
         start = 0 if backwards else cut
@@ -123,6 +136,16 @@ class _Swipe:
         self.copy.data = self._voxels[tuple(part)]
         self.copy.translate = translate
         self._start = start
+
+    def _seen(self, low: float, high: float) -> tuple[float, float]:
+        """The part of the volume's extent that is on the canvas; all if none is."""
+        camera = camera_of(self._viewer)
+        middle, half = (
+            float(camera.center[-1]),
+            size_of(self._viewer)[1] / camera.zoom / 2,
+        )
+        left, right = max(low, middle - half), min(high, middle + half)
+        return (left, right) if left < right else (low, high)
 
     def end(self) -> None:
         self._mirror.end()

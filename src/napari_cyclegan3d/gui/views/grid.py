@@ -1,7 +1,7 @@
 """Where the voxels of a layer lie in the viewer's world."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -102,13 +102,3 @@ def in_plane(viewer: "Viewer") -> tuple[int, int] | None:
     axes = [axis - extra for axis in viewer.dims.displayed]
     flat = extra >= 0 and len(axes) == 2 and min(axes) >= 0
     return (axes[0], axes[1]) if flat else None
-
-
-def camera_of(viewer: Any) -> Any:
-    """The camera, which napari 0.9 has moved."""
-    return getattr(viewer, "scene", viewer).camera
-
-
-def canvas_of(viewer: Any) -> Any:
-    """What has the grid mode, which napari 0.9 has moved."""
-    return getattr(viewer, "canvas", viewer)

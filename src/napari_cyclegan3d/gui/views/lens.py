@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 
+from napari_cyclegan3d.gui.canvas import camera_of
 from napari_cyclegan3d.gui.layers import finest
 from napari_cyclegan3d.gui.views.curtain import hide_others
-from napari_cyclegan3d.gui.views.grid import camera_of, grid_of, in_plane
+from napari_cyclegan3d.gui.views.grid import grid_of, in_plane
 from napari_cyclegan3d.gui.views.shown import Shown
 from napari_cyclegan3d.gui.views.temporary import (
     Changed,

@@ -12,8 +12,9 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
+from napari_cyclegan3d.gui.canvas import camera_of
 from napari_cyclegan3d.gui.views.cross import Cross, in_slice
-from napari_cyclegan3d.gui.views.grid import camera_of, in_plane
+from napari_cyclegan3d.gui.views.grid import in_plane
 from napari_cyclegan3d.gui.views.shown import Shown
 from napari_cyclegan3d.gui.views.temporary import Mirror, duplicate
 from napari_cyclegan3d.gui.worker import tells_closed_dock

@@ -6,9 +6,10 @@ import numpy as np
 from napari.layers import Shapes
 from numpy.typing import NDArray
 
+from napari_cyclegan3d.gui.canvas import camera_of
 from napari_cyclegan3d.gui.domains.roi import PLACED
 from napari_cyclegan3d.gui.layers import finest
-from napari_cyclegan3d.gui.views.grid import camera_of, grid_of, in_plane
+from napari_cyclegan3d.gui.views.grid import grid_of, in_plane
 from napari_cyclegan3d.gui.views.profile_data import Profile, Source, profile
 from napari_cyclegan3d.gui.views.profile_plot import ProfilePlot
 from napari_cyclegan3d.gui.views.shown import Shown

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Layer
 
-from napari_cyclegan3d.gui.views.grid import canvas_of
+from napari_cyclegan3d.gui.canvas import canvas_of
 from napari_cyclegan3d.gui.views.shown import Shown
 from napari_cyclegan3d.gui.views.temporary import (
     Changed,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
-from napari_cyclegan3d.gui.views.grid import canvas_of
+from napari_cyclegan3d.gui.canvas import canvas_of
 from napari_cyclegan3d.gui.views.shown import Shown
 
 if TYPE_CHECKING:
