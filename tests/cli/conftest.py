@@ -55,6 +55,9 @@ class Outcome:
 
 Command = Callable[..., Outcome]
 
+# in the process of the tests, where far more lies than in that of a command
+MEMORY = {"enhance": "--memory", "inspect": "--enhance.memory"}
+
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
@@ -62,8 +65,12 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
+        given = [str(one) for one in arguments]
+        option = MEMORY.get(given[0]) if len(given) > 1 else None
+        if option and not any(one.startswith(option) for one in given):
+            given.append(f"{option}=4GB")
         try:
-            code = cli.main([str(one) for one in arguments])
+            code = cli.main(given)
         except SystemExit as error:
             code = int(str(error.code))
         return Outcome(code, *capsys.readouterr())

@@ -1,6 +1,7 @@
 """Checks and repetitions of an inspection."""
 
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,14 @@ from napari_cyclegan3d.engine.hallucination.resolution import (
     confirmed_resolution,
 )
 from napari_cyclegan3d.engine.hallucination.stability import fill_instability
-from napari_cyclegan3d.engine.hallucination.store import blocks, finer, new_map
+from napari_cyclegan3d.engine.hallucination.store import (
+    blocks,
+    finer,
+    forget_pages,
+    new_map,
+)
 from napari_cyclegan3d.engine.inference import EnhanceDone, enhance
+from napari_cyclegan3d.engine.settling import resident_bytes
 from napari_cyclegan3d.engine.volume import Shape, Volume
 
 ModelMaker = Callable[..., Model]
@@ -93,6 +100,18 @@ def test_a_map_holds_what_is_written_and_starts_with_zeros() -> None:
     assert not out.any()
     out[1, 2, 3] = 7
     assert out.sum() == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells")
+def test_pages_of_maps_that_are_forgotten_take_no_memory_and_lose_nothing() -> None:
+    out = new_map((64, 512, 512), np.float32)  # 67 MB
+    counted = np.arange(out.size, dtype=np.float32).reshape(out.shape)
+    before = resident_bytes()
+    out[:] = counted
+    assert resident_bytes() - before > 60e6
+    forget_pages()
+    assert resident_bytes() - before < 10e6
+    assert np.array_equal(out, counted)
 
 
 def test_a_finer_region_is_the_same_place() -> None:

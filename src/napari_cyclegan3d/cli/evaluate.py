@@ -38,6 +38,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and 4x. Where models have both generators, truths also go through a cycle. "
         "Writes tables (CSV), charts and pictures."
     )
+    _add_volumes(parser)
+    parser.add_argument(
+        "--model",
+        action="extend",
+        nargs="+",
+        required=True,
+        type=Path,
+        help="model files, or folders of them such as RUN/best",
+    )
+    parser.add_argument(
+        "--match-grey",
+        action="store_true",
+        help="fit gain and offset to the truth before comparing",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for tables, charts, pictures"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier evaluation"
+    )
+    add_settings(parser, EnhanceConfig)
+
+
+def _add_volumes(parser: argparse.ArgumentParser) -> None:
     inputs = parser.add_mutually_exclusive_group(required=True)
     inputs.add_argument(
         "--input",
@@ -72,26 +96,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="volumes belong together in the order given, not by their names",
     )
-    parser.add_argument(
-        "--model",
-        action="extend",
-        nargs="+",
-        required=True,
-        type=Path,
-        help="model files, or folders of them such as RUN/best",
-    )
-    parser.add_argument(
-        "--match-grey",
-        action="store_true",
-        help="fit gain and offset to the truth before comparing",
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for tables, charts, pictures"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace an earlier evaluation"
-    )
-    add_settings(parser, EnhanceConfig)
 
 
 def run(options: argparse.Namespace) -> int:

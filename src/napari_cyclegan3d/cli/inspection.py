@@ -59,6 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="models of the same kind, such as those in RUN/best, that a thorough "
         "inspection compares with it",
     )
+    _add_known(parser)
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier report"
+    )
+    add_settings(parser, InspectConfig)
+
+
+def _add_known(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truth",
         metavar="VOLUME",
@@ -88,10 +96,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("RAW", "TRUTH"),
         help="another raw volume and its truth, to calibrate with; may be repeated",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace an earlier report"
-    )
-    add_settings(parser, InspectConfig)
 
 
 def run(options: argparse.Namespace) -> int:

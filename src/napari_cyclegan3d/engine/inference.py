@@ -1,6 +1,6 @@
 """Translating a volume of any size, piece by piece."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -116,6 +116,16 @@ def enhance(
         shape, tiles, jobs[0].mode, turns[0].back(jobs[0].tile), jobs[0].reason
     )
     yield from (Warned(remark) for remark in jobs[0].remarks)
+    yield from _tile_by_tile(turns, passes, tiles)
+    seams = seam_ratio(out, turns[-1].back(passes[-1].cuts()), jobs[-1].period)
+    result = volume.resampled(out, model.scale(config.direction))
+    yield EnhanceDone(result, seams)
+
+
+def _tile_by_tile(
+    turns: Sequence[Turned], passes: Sequence[Exact | Blend], tiles: int
+) -> Iterator[TileDone | RegionReady]:
+    """All passes, one after the other; what the last one finishes is ready."""
     done = 0
     for number, (turn, one) in enumerate(zip(turns, passes, strict=True), start=1):
         with closing(one.run()) as events:
@@ -125,6 +135,3 @@ def enhance(
                     yield TileDone(done, tiles)
                 elif number == len(passes):
                     yield RegionReady(turn.back(event.region))
-    seams = seam_ratio(out, turns[-1].back(passes[-1].cuts()), jobs[-1].period)
-    result = volume.resampled(out, model.scale(config.direction))
-    yield EnhanceDone(result, seams)

@@ -108,11 +108,8 @@ def train(
     folder.open(config, step)
     folder.log(f"step {step}: {'resumed' if resume else 'started'} on {reason}")
     try:
-        remarks = [*domains.remarks(config), *([unsound] if unsound else [])]
-        if session.gan.norm != config.generator.norm:
-            remarks.append(FROZEN)
         yield from _heard(Started(step, config.steps, reason, memory), session)
-        for remark in remarks:
+        for remark in _remarks(session, unsound):
             yield from _heard(Warned(remark), session)
         if config.balance.enabled and step == 0:
             session.save()  # the first state to go back to
@@ -122,6 +119,15 @@ def train(
         session.close()
     if not session.stopped:
         yield TrainingDone(session.gan.steps_done, folder.model_path)
+
+
+def _remarks(session: Session, unsound: str | None) -> list[str]:
+    """What the user should know before the first step."""
+    config = session.gan.config
+    remarks = [*session.domains.remarks(config), *([unsound] if unsound else [])]
+    if session.gan.norm != config.generator.norm:
+        remarks.append(FROZEN)
+    return remarks
 
 
 def _heard(

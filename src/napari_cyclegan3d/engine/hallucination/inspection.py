@@ -10,6 +10,7 @@ import numpy as np
 from napari_cyclegan3d import __version__
 from napari_cyclegan3d.engine.dates import now
 from napari_cyclegan3d.engine.events import Warned
+from napari_cyclegan3d.engine.hallucination.calibration import Calibration
 from napari_cyclegan3d.engine.hallucination.checks import (
     check_model,
     check_same_grid,
@@ -33,16 +34,13 @@ from napari_cyclegan3d.engine.hallucination.findings import (
     Inspection,
 )
 from napari_cyclegan3d.engine.hallucination.judging import Judged, judged
+from napari_cyclegan3d.engine.hallucination.numbers import numbers_of
 from napari_cyclegan3d.engine.hallucination.passes import Networks
 from napari_cyclegan3d.engine.hallucination.plan import Plan, plan_of, seconds_of
 from napari_cyclegan3d.engine.hallucination.remarks import not_checked, warnings
 from napari_cyclegan3d.engine.hallucination.repeats import Repeats
-from napari_cyclegan3d.engine.hallucination.resolution import (
-    claimed_resolution,
-    confirmed_resolution,
-)
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
-from napari_cyclegan3d.engine.hallucination.store import blocks
+from napari_cyclegan3d.engine.hallucination.store import forget_pages
 from napari_cyclegan3d.engine.hallucination.survey import Fitted, Survey, survey
 from napari_cyclegan3d.engine.hallucination.trials import Material
 from napari_cyclegan3d.engine.hallucination.trying import calibrated, carded
@@ -158,26 +156,20 @@ class _Work:
         random = np.random.default_rng(self.config.seed)
         yield Working("measuring operator and noise", 0.0)
         fitted = Fitted.of(self.raw, self.enhanced, self.config, random)
-        repeats = Repeats(self.raw, self.enhanced, fitted, self.config)
-        if self.known.second is not None:
-            repeats.second_scan(self.known.second, random)
-        self.done = FITTED
-        if self.networks is not None and self.plan.passes:
-            passes = repeats.repeat(self.networks, self.plan)
-            share = 0.5 * self.plan.passes / (2 + self.plan.passes)
-            yield from self._stage("repeating the enhancement", passes, share)
+        repeats = yield from self._repeats(fitted, random)
         tests = repeats.repeated
         swept = yield from self._stage(
             "comparing the volumes",
             survey(self.raw, self.enhanced, fitted, tests, self.config.tile),
             0.95 * (1 - self.done) if self.quick else 0.4 * (1 - self.done),
         )
+        has_second = self.known.second is not None
         calibration = yield from self._stage(
             "calibrating",
             calibrated(
                 self._material(),
                 fitted,
-                0 if self.known.second is not None else len(tests),
+                0 if has_second else len(tests),
                 repeats.maps,
                 self.config,
                 random,
@@ -193,37 +185,30 @@ class _Work:
             )
         yield Working("ranking", self.done)
         swept.maps.update(repeats.maps)
-        found = judged(
-            self.enhanced,
-            fitted,
-            swept,
-            calibration,
-            self.config,
-            self.known.truth,
-        )
-        numbers = self._numbers(swept, repeats)
-        told = warnings(fitted, numbers, calibration, found.warnings)
-        yield from (Warned(one) for one in told)
-        inspection = Inspection(
-            **self._facts(),
-            operator=fitted.operator.fit,
-            noise=fitted.noise.fit,
-            calibration=calibration.fit,
-            numbers=numbers,
-            card=card,
-            scores=found.scores,
-            counts=found.table.counts,
-            findings=found.table.findings,
-            warnings=told,
-            not_checked=not_checked(
-                self.plan, self.known.second is not None, fitted.operator.fit.relation
-            ),
-        )
+        truth = self.known.truth
+        found = judged(self.enhanced, fitted, swept, calibration, self.config, truth)
+        numbers = numbers_of(self.enhanced, swept, repeats, self.config.tile)
+        inspection = self._inspection(fitted, numbers, calibration, card, found)
+        yield from (Warned(one) for one in inspection.warnings)
         yield InspectDone(self._inspected(inspection, swept, found))
 
     @property
     def quick(self) -> bool:
         return self.config.mode == "quick"
+
+    def _repeats(
+        self, fitted: Fitted, random: np.random.Generator
+    ) -> Generator[InspectEvent, None, Repeats]:
+        """A second scan and repeated enhancements, whichever there are."""
+        repeats = Repeats(self.raw, self.enhanced, fitted, self.config)
+        if self.known.second is not None:
+            repeats.second_scan(self.known.second, random)
+        self.done = FITTED
+        if self.networks is not None and self.plan.passes:
+            passes = repeats.repeat(self.networks, self.plan)
+            share = 0.5 * self.plan.passes / (2 + self.plan.passes)
+            yield from self._stage("repeating the enhancement", passes, share)
+        return repeats
 
     def _stage(
         self, name: str, steps: Generator[float, None, Result], share: float
@@ -237,6 +222,7 @@ class _Work:
                 self.done += share
                 result: Result = end.value
                 return result
+            forget_pages()
             yield Working(name, self.done + share * done)
 
     def _material(self) -> Material:
@@ -248,25 +234,28 @@ class _Work:
             self.known.clean,
         )
 
-    def _numbers(self, swept: Survey, repeats: Repeats) -> GlobalNumbers:
-        """One number each for the whole volume."""
-        confirmed = None
-        if repeats.repeated:
-            test = repeats.repeated[0]
-            confirmed = confirmed_resolution(test.enhanced, test.against, self.scale)
-        claimed = claimed_resolution(self.enhanced)
-        prior = [
-            float(swept.maps["prior_only"][one.core].mean(dtype=np.float64))
-            for one in blocks(self.raw.shape, self.config.tile, 0)
-        ]
-        return GlobalNumbers(
-            rsp=swept.sums.correlation,
-            rse=swept.sums.error,
-            chi2=swept.sums.chi2,
-            claimed=_finite(claimed),
-            confirmed=_finite(confirmed),
-            stego_gap=repeats.gap,
-            prior_only=float(np.mean(prior)),
+    def _inspection(
+        self,
+        fitted: Fitted,
+        numbers: GlobalNumbers,
+        calibration: Calibration,
+        card: tuple[CardRow, ...],
+        found: Judged,
+    ) -> Inspection:
+        relation = fitted.operator.fit.relation
+        has_second = self.known.second is not None
+        return Inspection(
+            **self._facts(),
+            operator=fitted.operator.fit,
+            noise=fitted.noise.fit,
+            calibration=calibration.fit,
+            numbers=numbers,
+            card=card,
+            scores=found.scores,
+            counts=found.table.counts,
+            findings=found.table.findings,
+            warnings=warnings(fitted, numbers, calibration, found.warnings),
+            not_checked=not_checked(self.plan, has_second, relation),
         )
 
     def _facts(self) -> dict[str, Any]:
@@ -302,8 +291,3 @@ class _Work:
             maps["error"] = replace(over, array=found.error, name="error")
         labels = replace(over, array=found.table.labels, name="suspects")
         return Inspected(inspection, maps, labels)
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity."""
-    return value if value is not None and np.isfinite(value) else None

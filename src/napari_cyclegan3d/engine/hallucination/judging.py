@@ -22,7 +22,7 @@ from napari_cyclegan3d.engine.hallucination.grading import score
 from napari_cyclegan3d.engine.hallucination.odds import LEAST_SUPPORT
 from napari_cyclegan3d.engine.hallucination.regions import regions, smallest_region
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
-from napari_cyclegan3d.engine.hallucination.store import blocks, new_map
+from napari_cyclegan3d.engine.hallucination.store import blocks, forget_pages, new_map
 from napari_cyclegan3d.engine.hallucination.survey import Fitted, Survey
 from napari_cyclegan3d.engine.hallucination.suspicion import MOST, cauchy
 from napari_cyclegan3d.engine.hallucination.table import Table, assemble
@@ -139,6 +139,7 @@ def _suspicion(
         both = cauchy([10.0**-by_maps, 10.0**-by_tests], [1.0, 1.0])
         combined = np.where(by_tests > 0, -np.log10(both), by_maps)
         out[block.core] = np.clip(combined, 0, MOST)
+        forget_pages()
     return out
 
 

@@ -12,6 +12,7 @@ from napari_cyclegan3d.engine.hallucination.store import (
     Block,
     blocks,
     finer,
+    forget_pages,
     new_map,
 )
 from napari_cyclegan3d.engine.hallucination.tally import repeated
@@ -102,6 +103,7 @@ def painted(
             new = np.append(np.int32(0), numbers)[read(candidates, place)]
             values = np.where(values > 0, values, new)
         out[place] = values
+        forget_pages()
     return out
 
 

@@ -16,7 +16,7 @@ from napari_cyclegan3d.engine.hallucination.merging import (
     label_block,
     renumber,
 )
-from napari_cyclegan3d.engine.hallucination.store import Block, new_map
+from napari_cyclegan3d.engine.hallucination.store import Block, forget_pages, new_map
 from napari_cyclegan3d.engine.hallucination.tally import Tally
 from napari_cyclegan3d.engine.volume import Region, Shape
 
@@ -90,6 +90,7 @@ def regions(
         values = {name: one[block.core] for name, one in others.items()}
         values["height"] = heights[block.core]
         tally.add(labels[block.core], (z, y, x), values)
+        forget_pages()
     return Regions(labels, tally, _peaks(heights, labels, tally, blocks))
 
 

@@ -1,10 +1,12 @@
 """Where maps are kept: on disk, so that memory does not grow with the volume."""
 
+import mmap
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 from napari_cyclegan3d.engine.volume import Region, Shape
 
 LARGEST = 60000.0
+# of all maps, those of other inspections in this process included
+_mappings: WeakSet[mmap.mmap] = WeakSet()
 
 
 def new_map(shape: Shape, dtype: DTypeLike = np.float16) -> NDArray[Any]:
@@ -21,9 +25,23 @@ def new_map(shape: Shape, dtype: DTypeLike = np.float16) -> NDArray[Any]:
         shape: Voxels (z, y, x).
         dtype: Of a voxel.
     """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     with tempfile.TemporaryFile() as file:  # the mapping keeps a handle of its own
-        file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-        return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+        file.truncate(size)
+        mapping = mmap.mmap(file.fileno(), size)
+    _mappings.add(mapping)
+    return np.frombuffer(mapping, dtype).reshape(shape)
+
+
+def forget_pages() -> None:
+    """Leave what was read and written of maps to the system's cache of files.
+
+    Otherwise all of it counts as memory of this process, though the system could take
+    it. Nothing is lost, also while another thread is writing.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):  # there is none on Windows
+        for mapping in list(_mappings):
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def bounded(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.hallucination.store import blocks, finer
+from napari_cyclegan3d.engine.hallucination.store import blocks, finer, forget_pages
 
 # side of the blocks that are worked on, in enhanced voxels
 SIDE = 128
@@ -142,6 +142,7 @@ def tally_objects(
         tally.add(
             labels[place], (place[0].start, place[1].start, place[2].start), values
         )
+        forget_pages()
     return tally
 
 
