@@ -13,7 +13,7 @@ from scipy.ndimage import find_objects
 
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.degrade import degraded
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.training import Domains
 from napari_cyclegan3d.engine.volume import Region, Volume
 from napari_cyclegan3d.evaluate import Case

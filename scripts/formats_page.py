@@ -60,8 +60,9 @@ A file with more axes than z y x holds frames. `FILE::3` names one
 (`FILE.h5::dataset::3` in HDF5) wherever a volume is named; `enhance FILE` translates
 all of them and writes a series; in a domain they are all trained on. Channels are of
 different kinds and are never taken together: name one. In napari a series is a layer
-with t before z y x, and channels are layers. Python: `io.series.read_series`,
-`write_series`.
+with t before z y x, of which a training takes all frames as well, and channels are
+layers. MRC (as a stack of volumes) and NumPy keep no time between frames. Python:
+`io.series.read_series`, `write_series`.
 
 ## OME-Zarr
 

@@ -29,7 +29,7 @@ from napari_cyclegan3d.engine.hallucination.events import (
     InspectStarted,
     Working,
 )
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 
 if TYPE_CHECKING:
     from napari_cyclegan3d.engine.sources import Domains

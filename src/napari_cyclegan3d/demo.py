@@ -23,7 +23,7 @@ from napari_cyclegan3d.engine.devices import tune_allocator
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.inference import enhance
 from napari_cyclegan3d.engine.metrics import match_grey, psnr, ssim
-from napari_cyclegan3d.engine.sections import LossConfig
+from napari_cyclegan3d.engine.sections.losses import LossConfig
 from napari_cyclegan3d.engine.training import Domains, StepDone, train
 from napari_cyclegan3d.io.pictures import panel, write_grid
 

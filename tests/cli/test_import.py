@@ -9,7 +9,10 @@ from napari_cyclegan3d.cli import importing
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.networks import Generator, PatchDiscriminator
-from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from napari_cyclegan3d import io, prepare
 from napari_cyclegan3d.engine.pairing import matched
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.domains import open_domain
-from napari_cyclegan3d.io.series import write_series
+from napari_cyclegan3d.io.frames import Series
+from napari_cyclegan3d.io.series import read_series, write_series
 
 Command = Callable[..., Any]
 SHAPE = (24, 30, 28)
@@ -158,6 +159,7 @@ def test_what_is_there_is_replaced_only_on_demand(
     [
         (["pad", "nowhere.nii", "-o", "OUT.tif"], 1, "nowhere.nii"),
         (["pad", "T1", "-o", "OUT.jpg"], 1, "files of this kind cannot be written"),
+        (["pad", "T1", "-o", "OUT/x.zarr"], 1, "x.zarr: the folder"),
         (["pad", "T1", "T2", "-o", "OUT.tif"], 1, "one file for 2 volumes"),
         (["pad", "T1", "SAME", "-o", "OUT"], 1, "would be written 2 times"),
         (["pad", "T1", "-o", "T1", "--overwrite"], 1, "is the input, too"),
@@ -277,6 +279,93 @@ def test_frames_of_a_series_go_to_files_of_their_own(
     for number in range(2):
         padded = io.read(out / f"sub-0_bold_{number}.nii.gz").read()
         assert padded.sum() == head(number).sum()
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Three frames, 2 s apart; the second shows more than the others."""
+    told = {"series": Series("t", (3,), 2.0, "second")}
+    voxels = [np.where(head(seed) > 300, head(seed), 0) for seed in range(3)]
+    voxels[1][0] = 900
+    frames = [Volume(one, OBLIQUE, "millimeter", metadata=told) for one in voxels]
+    write_series(frames, tmp_path / "film.nii.gz")
+    return tmp_path / "film.nii.gz"
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".zarr", ".mrc"])
+def test_all_frames_of_a_file_go_to_one_file_with_one_history_and_back(
+    command: Command, film: Path, tmp_path: Path, suffix: str
+) -> None:
+    out, back = tmp_path / f"out{suffix}", tmp_path / f"back{suffix}"
+    result = command("prepare", "pad", film, "-o", out, "--multiple=16")
+    assert result.code == 0, result.err
+    assert "3 frames of (32, 32, 32) voxels of 2" in result.out
+    frames = read_series(out)
+    alone = tmp_path / "alone.nii.gz"
+    for number, frame in enumerate(frames):
+        command(
+            "prepare", "pad", f"{film}::{number}", "-o", alone, "--multiple=16",
+            "--overwrite",
+        )  # fmt: skip
+        np.testing.assert_array_equal(frame.read(), io.read(alone).read())
+        np.testing.assert_allclose(frame.affine, io.read(alone).affine, atol=1e-4)
+    if suffix != ".mrc":  # has no room for the time
+        assert frames[0].metadata["series"] == Series("t", (3,), 2.0, "second")
+    (record,) = prepare.read_records(prepare.records_path(out))
+    assert (record.step, record.source.name) == ("pad", "film.nii.gz")
+    assert command("prepare", "undo", out, "-o", back).code == 0
+    for frame, source in zip(read_series(back), read_series(film), strict=True):
+        np.testing.assert_array_equal(frame.read(), source.read())
+
+
+def test_frames_and_their_masks_go_together_and_warnings_of_all_are_kept(
+    command: Command, film: Path, tmp_path: Path
+) -> None:
+    masks, out = tmp_path / "masks.nii.gz", tmp_path / "out.nii.gz"
+    result = command("prepare", "brain-mask", film, "-o", masks, "--method=otsu")
+    assert result.code == 0, result.err
+    (record,) = prepare.read_records(prepare.records_path(masks))
+    for number, remark in enumerate(record.remarks):
+        assert remark.startswith(f"film.nii.gz::{number}: the mask is")
+        assert f"warning: {remark}" in result.err
+    result = command("prepare", "mask", film, "-o", out, "--mask", masks)
+    assert result.code == 0, result.err
+    assert prepare.read_records(prepare.records_path(out))[-1].partner is not None
+    for frame, mask, source in zip(
+        read_series(out), read_series(masks), read_series(film), strict=True
+    ):
+        wanted = np.where(mask.read() > 0, source.read(), 0)
+        np.testing.assert_array_equal(frame.read(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("step", "inputs", "name", "sentence"),
+    [
+        (
+            "crop --margin=0",
+            ("",),
+            "out.nii.gz",
+            "or prepare one, as in film.nii.gz::1",
+        ),
+        ("slices", ("",), "out.nii.gz", "or prepare one, as in film.nii.gz::1"),
+        ("pad", ("",), "out.raw", "or name one frame, as in FILE::0"),
+        ("pad", ("::0", "::1"), "out.nii.gz", "one file for 2 volumes; give a folder"),
+    ],
+)
+def test_frames_that_make_no_series_are_refused_and_nothing_is_left(
+    command: Command,
+    film: Path,
+    tmp_path: Path,
+    step: str,
+    inputs: tuple[str, ...],
+    name: str,
+    sentence: str,
+) -> None:
+    texts = [f"{film}{one}" for one in inputs]
+    result = command("prepare", *step.split(), *texts, "-o", tmp_path / name)
+    assert result.code == 1
+    assert sentence in result.sentence
+    assert list(tmp_path.iterdir()) == [film]
 
 
 def test_t1_and_t2_of_one_head_come_onto_one_grid(

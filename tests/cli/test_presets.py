@@ -1,5 +1,8 @@
 """Presets are listed, printed, and trained with."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,16 @@ def test_a_printed_preset_is_a_file_of_settings_that_names_its_source(
     (tmp_path / "preset.yaml").write_text(shown)
     assert load_yaml(tmp_path / "preset.yaml") == load_preset(name).settings
     assert f"# Source: {load_preset(name).source}\n" in shown
+
+
+def test_where_the_output_has_no_greek_letters_a_preset_is_printed_all_the_same() -> (
+    None
+):
+    program = [sys.executable, "-m", "napari_cyclegan3d", "presets", "fibre-ct-2x"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    outcome = subprocess.run(program, env=environment, capture_output=True, check=True)
+    assert b"micro-tomograms" in outcome.stdout
+    assert b"0.8 ?m" in outcome.stdout
 
 
 def test_an_unknown_preset_ends_with_one_sentence(command: Command) -> None:

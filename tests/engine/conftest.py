@@ -18,7 +18,10 @@ from napari_cyclegan3d.engine.networks import (
     build_discriminator,
     measure_halo,
 )
-from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+)
 from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.training import Domains
 from napari_cyclegan3d.engine.volume import Region, Volume

@@ -15,7 +15,7 @@ from napari_cyclegan3d.engine.augment import (
     margins,
     noisy,
 )
-from napari_cyclegan3d.engine.sections import AugmentConfig
+from napari_cyclegan3d.engine.sections.patches import AugmentConfig
 
 OFF = AugmentConfig(flips=False, rotations=False)
 PLANES = ((0, 1), (0, 2), (1, 2))

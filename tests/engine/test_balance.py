@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cyclegan3d.engine.balance import Balancer, Decision
-from napari_cyclegan3d.engine.sections import BalanceConfig
+from napari_cyclegan3d.engine.sections.steps import BalanceConfig
 
 WEIGHTS = {
     "adversarial_a": 5.0,

@@ -21,7 +21,7 @@ from napari_cyclegan3d.engine.checkpoint import (
     save_state,
 )
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import DiscriminatorConfig
+from napari_cyclegan3d.engine.sections.networks import DiscriminatorConfig
 
 ModelMaker = Callable[..., Model]
 Limited = Callable[[int], AbstractContextManager[None]]

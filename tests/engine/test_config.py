@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from napari_cyclegan3d.engine import config as settings
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.sections.patches import IntensityConfig
 from napari_cyclegan3d.engine.settings import Settings, load_yaml, parse, to_yaml
 
 MODELS = [

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine import degrade
 from napari_cyclegan3d.engine.degrade import degraded, reduced
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.volume import Volume
 
 AFFINE = np.array(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.networks import Generator, freeze_norms, with_norm
 from napari_cyclegan3d.engine.networks.layers import ChannelAffine, InstanceNorm
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 
 # kind, scale, dims, side of a patch
 NETWORKS: list[tuple[str, Fraction, int, int]] = [

@@ -9,7 +9,7 @@ from napari_cyclegan3d.engine.hallucination import sampling
 from napari_cyclegan3d.engine.hallucination.findings import OperatorFit
 from napari_cyclegan3d.engine.hallucination.operator import Operator, fit_operator
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.volume import Volume
 
 Array = NDArray[np.float32]

@@ -26,7 +26,7 @@ from napari_cyclegan3d.engine.inference import (
 )
 from napari_cyclegan3d.engine.networks import Generator, measure_halo
 from napari_cyclegan3d.engine.precision import converted
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 from napari_cyclegan3d.engine.streaming import Program
 from napari_cyclegan3d.engine.tiling import output_shape, round_up
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d.engine import intensity
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import Intensity, check_contrast, fit_intensity
-from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.sections.patches import IntensityConfig
 from napari_cyclegan3d.engine.volume import Region, Volume
 
 METHODS = ("zscore", "percentile", "minmax")

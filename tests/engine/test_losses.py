@@ -17,7 +17,7 @@ from napari_cyclegan3d.engine.losses import AdversarialKind, ImageTerm
 
 # FSC
 from napari_cyclegan3d.engine.metrics import fsc
-from napari_cyclegan3d.engine.sections import TERM, LossConfig
+from napari_cyclegan3d.engine.sections.losses import TERM, LossConfig
 
 SHAPES = [(2, 1, 12, 14, 16), (2, 2, 16, 13), (1, 1, 4, 5, 4)]
 KINDS = sorted(losses.KINDS)

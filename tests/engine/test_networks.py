@@ -20,7 +20,10 @@ from napari_cyclegan3d.engine.networks.layers import (
     NearestTransposed,
     PixelShuffle,
 )
-from napari_cyclegan3d.engine.sections import DiscriminatorConfig, GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+)
 
 SCALES = [Fraction(1), Fraction(2), Fraction(4), Fraction(1, 2), Fraction(1, 4)]
 NAMES = [str(scale) for scale in SCALES]

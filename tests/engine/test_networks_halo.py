@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.networks import Generator, initialise, measure_halo
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 
 SCALES = [Fraction(1), Fraction(2), Fraction(4), Fraction(1, 2), Fraction(1, 4)]
 STRIDED = {"kind": "unet_strided", "encoder": (2, 3, 2), "decoder": (3, 2)}

@@ -9,7 +9,7 @@ from napari_cyclegan3d.engine import precision
 from napari_cyclegan3d.engine.devices import choose_precision
 from napari_cyclegan3d.engine.networks import Generator
 from napari_cyclegan3d.engine.precision import fastest_precision
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 
 CPU = torch.device("cpu")
 

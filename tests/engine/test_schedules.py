@@ -6,7 +6,7 @@ import pytest
 
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.schedules import LearningRate
-from napari_cyclegan3d.engine.sections import OptimConfig
+from napari_cyclegan3d.engine.sections.steps import OptimConfig
 
 
 def rates(steps: int = 100, **optim: Any) -> LearningRate:

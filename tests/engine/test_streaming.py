@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from napari_cyclegan3d.engine.networks import Generator
 from napari_cyclegan3d.engine.networks.layers import ChannelAffine
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 from napari_cyclegan3d.engine.streaming import Program, trace
 
 UNET = [

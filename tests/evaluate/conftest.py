@@ -13,7 +13,7 @@ from napari_cyclegan3d.engine.checkpoint import Model, ModelHeader, Provenance
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
 from napari_cyclegan3d.engine.intensity import Intensity
 from napari_cyclegan3d.engine.networks import Generator, build_discriminator
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 from napari_cyclegan3d.evaluate import EvaluateConfig
 
 ModelMaker = Callable[..., Model]

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.evaluate.cases import Case, Reference
 

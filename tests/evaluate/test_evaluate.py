@@ -10,7 +10,7 @@ from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.degrade import degraded
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.evaluate import (
     Case,

@@ -33,6 +33,23 @@ def test_a_card_shows_data_settings_curves_scores_and_limits(
     assert "| training | 3 of 3 steps |" in text
 
 
+def test_a_card_is_called_after_its_file_or_after_the_training_if_that_says_more(
+    training: Path, tmp_path: Path
+) -> None:
+    file, run = training / "model.safetensors", Run(training)
+    fibres = tmp_path / "fibres.safetensors"
+    fibres.write_bytes(file.read_bytes())
+    for model, place, credits, title in (
+        (file, run, None, training.name),
+        (file, None, None, "model"),
+        (fibres, run, None, "fibres"),
+        (file, run, Credits(name="Glass fibres"), "Glass fibres"),
+    ):
+        write_card(load_model(model), tmp_path / "card.md", place, credits)
+        text = (tmp_path / "card.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {title}\n")
+
+
 def test_the_settings_in_a_card_are_those_of_the_training(
     training: Path, tmp_path: Path
 ) -> None:

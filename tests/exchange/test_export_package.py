@@ -132,10 +132,12 @@ def test_slices_of_a_model_that_fits_each_volume_pass_the_test(
     packaged: Maker, training: Path
 ) -> None:
     rule = {"scope": "volume", "method": "percentile"}
+    run = Run(training)
     package = packaged(
-        run=Run(training), dims=2, slice_axis="y", patch=(1, 32, 32), intensity=rule
+        name="model", run=run, dims=2, slice_axis="y", patch=(1, 32, 32), intensity=rule
     )
     said = package.said
+    assert said["name"] == f"{training.name} (A to B)", "the file's name says nothing"
     assert [axis.get("id") for axis in said["inputs"][0]["axes"]][2:] == ["z", "x"]
     assert steps(said["inputs"][0]["preprocessing"]) == ["scale_range", "scale_linear"]
 

@@ -3,7 +3,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -238,6 +238,45 @@ def model_2d(tmp_path_factory: pytest.TempPathFactory) -> Path:
     a, b = (Volume(_noise((14, 14, 14), n), unit="micrometer") for n in (3, 4))
     list(train(parse(TrainConfig, TINY | SLICES), Domains([a], [b]), folder))
     return folder / "model.safetensors"
+
+
+@pytest.fixture
+def foreign_package(tmp_path: Path) -> Callable[[int], Path]:
+    """A function: a package of bioimage.io, whose network changes the size so much."""
+    import torch
+    import yaml
+
+    def space(size: Any, **more: Any) -> list[dict[str, Any]]:
+        axes = [{"type": "space", "id": a, "size": size(a), **more} for a in "zyx"]
+        channel = {"type": "channel", "channel_names": ["grey"]}
+        return [{"type": "batch"}, channel, *axes]
+
+    def make(scale: int) -> Path:
+        torch.manual_seed(0)
+        layers = torch.nn.Conv3d(1, 2, 3, padding=1), torch.nn.Conv3d(2, 1, 1)
+        network = torch.nn.Sequential(*layers, torch.nn.Upsample(scale_factor=scale))
+        package = tmp_path / "denoiser"
+        package.mkdir()
+        blank = torch.zeros(1, 1, 8, 8, 8)
+        torch.jit.trace(network, blank).save(package / "weights.pt")
+        given = space(lambda _: {"min": 8, "step": 1})
+        made = space(
+            lambda axis: {"tensor_id": "input", "axis_id": axis}, scale=1 / scale
+        )
+        words = {
+            "type": "model",
+            "format_version": "0.5.3",
+            "name": "Enlarge & <denoise>",
+            "authors": [{"name": "Anna Meier"}],
+            "license": "MIT",
+            "inputs": [{"id": "input", "axes": given}],
+            "outputs": [{"id": "output", "axes": made}],
+            "weights": {"torchscript": {"source": "weights.pt"}},
+        }
+        (package / "rdf.yaml").write_text(yaml.safe_dump(words))
+        return package
+
+    return make
 
 
 @pytest.fixture

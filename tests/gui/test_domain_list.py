@@ -17,10 +17,12 @@ from qtpy.QtWidgets import QApplication
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.gui.contributions import layers_of
 from napari_cyclegan3d.gui.domains.inspector import Inspector
 from napari_cyclegan3d.gui.domains.lists import DomainList
 from napari_cyclegan3d.gui.domains.viewer import ShownSources
 from napari_cyclegan3d.gui.source import Source
+from napari_cyclegan3d.io.series import write_series
 
 PART = (slice(2, 10), slice(0, 18), slice(None))
 
@@ -110,7 +112,7 @@ def test_the_same_thing_is_added_once_but_two_regions_of_it_twice(
     ("layer", "word"),
     [
         (Image(np.zeros((40, 40, 3), np.uint8), rgb=True, name="photo"), "colour"),
-        (Image(np.zeros((2, 3, 4, 5)), name="film"), "add its file instead"),
+        (Image(np.zeros((2, 2, 3, 4, 5)), name="films"), "5 axes"),
         (Image(np.zeros((4, 5)), name="flat"), "2 axes"),
     ],
 )
@@ -124,18 +126,78 @@ def test_a_layer_that_cannot_be_used_is_refused_when_it_is_added(
     assert rows.note.text() == ""
 
 
+def test_all_frames_of_a_series_layer_are_volumes_of_the_domain(
+    rows: DomainList, viewer: Any, file: Path
+) -> None:
+    film = viewer.add_image(
+        np.random.default_rng(0).normal(size=(3, 16, 18, 20)).astype(np.float32),
+        name="film",
+        scale=(2.5, 2, 1, 1.5),
+        translate=(0, 10, -20, 30),
+        units=("second", *["micrometer"] * 3),
+    )
+    assert rows.add_bar.offered() == [film]
+    rows.add_all([Source(film, PART), file])
+    assert "3 volumes · 8 × 18 × 20 · 2 × 1 × 1.5 µm" in text(rows, 0)
+    *frames, other = rows.value()
+    for frame, voxels in zip(frames, film.data, strict=True):
+        assert np.array_equal(frame.read(), voxels[PART])
+        assert frame.origin == (14, -20, 30)  # where the region begins
+        assert frame.unit == other.unit == "micrometer"
+    choose(rows, 1)
+    write(rows.editor.place, "5, 6, 7")
+    assert rows.preview_place() == (3, 5, 6, 7)
+
+
+def test_region_and_place_are_drawn_in_a_series_layer(
+    rows: DomainList, viewer: Any
+) -> None:
+    film = viewer.add_image(
+        np.zeros((3, 16, 18, 20)), name="film", scale=(2.5, 2, 1, 1.5)
+    )
+    rows.add(Source(film, PART))
+    choose(rows, 0)
+    rows.editor.box_button.click()
+    (outline,) = (one for one in viewer.layers if one is not film)
+    corner = np.asarray(outline.data[0])[0]
+    world = film.data_to_world((0, *corner))
+    assert np.allclose(outline.data_to_world(corner), world[1:])
+    rows.editor.box_button.click()
+    rows.editor.pick_button.click()
+    assert "of its first frame" in rows.note.text()
+
+    class Press:
+        position = film.data_to_world((2, 4, 5, 6))
+
+    viewer.mouse_drag_callbacks[-1](viewer, Press())
+    assert rows.preview_place() == (0, 2, 5, 6)
+
+
+def test_the_box_of_a_series_file_is_drawn_in_its_layer(
+    rows: DomainList, viewer: Any, upright: Volume, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.nii"
+    write_series([upright, upright], path)
+    for data, attributes, _ in layers_of(str(path)):
+        viewer.add_image(data, **attributes)
+    rows.add(path)
+    choose(rows, 0)
+    rows.editor.box_button.click()
+    assert [one.name for one in viewer.layers] == ["film", "region of film"]
+
+
 def test_the_menu_offers_the_layers_there_are_and_says_why_not_the_others(
     rows: DomainList, viewer: Any
 ) -> None:
     viewer.add_image(np.zeros((4, 5, 6)), name="R&D")
-    viewer.add_image(np.zeros((2, 4, 5, 6)), name="film")
+    viewer.add_image(np.zeros((5, 6)), name="flat")
     viewer.add_labels(np.zeros((4, 5, 6), int))
     rows.add_bar.menu.aboutToShow.emit()
     first, second, *_ = rows.add_bar.menu.actions()
     assert first.text() == "R&&D"
     assert first.isEnabled()
     assert not second.isEnabled()
-    assert "4 axes" in second.toolTip()
+    assert "2 axes" in second.toolTip()
     assert [layer.name for layer in rows.add_bar.offered()] == ["R&D"]
     first.trigger()
     assert rows.sources() == [Source(viewer.layers[0])]

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import yaml
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
@@ -23,38 +21,9 @@ CPU = EnhanceConfig(device="cpu", precision="fp32")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(foreign_package: Callable[[int], Path]) -> Path:
     """A package of bioimage.io with a network that doubles the size."""
-    torch.manual_seed(0)
-    layers = torch.nn.Conv3d(1, 2, 3, padding=1), torch.nn.Conv3d(2, 1, 1)
-    network = torch.nn.Sequential(*layers, torch.nn.Upsample(scale_factor=2))
-    package = tmp_path / "denoiser"
-    package.mkdir()
-    torch.jit.trace(network, torch.zeros(1, 1, 8, 8, 8)).save(package / "weights.pt")
-    leading = [{"type": "batch"}, {"type": "channel", "channel_names": ["grey"]}]
-    size = {"min": 8, "step": 1}
-    given = [{"type": "space", "id": a, "size": size} for a in "zyx"]
-    made = [
-        {
-            "type": "space",
-            "id": a,
-            "size": {"tensor_id": "input", "axis_id": a},
-            "scale": 0.5,
-        }
-        for a in "zyx"
-    ]
-    words = {
-        "type": "model",
-        "format_version": "0.5.3",
-        "name": "Enlarge & <denoise>",
-        "authors": [{"name": "Anna Meier"}],
-        "license": "MIT",
-        "inputs": [{"id": "input", "axes": [*leading, *given]}],
-        "outputs": [{"id": "output", "axes": [*leading, *made]}],
-        "weights": {"torchscript": {"source": "weights.pt"}},
-    }
-    (package / "rdf.yaml").write_text(yaml.safe_dump(words))
-    return package
+    return foreign_package(2)
 
 
 def test_a_package_that_is_dropped_becomes_a_model_beside_it_and_enhances(

@@ -32,6 +32,8 @@ from napari_cyclegan3d.gui.forms import MORE, SettingsForm
 from napari_cyclegan3d.gui.labels import LABELS, TITLES, label
 from napari_cyclegan3d.gui.parts import folded, scrolled
 from napari_cyclegan3d.gui.raw_dialog import ROWS
+from napari_cyclegan3d.prepare.pairs import PairSettings
+from napari_cyclegan3d.prepare.splitting import SplitSettings
 from napari_cyclegan3d.prepare.steps import STEPS
 
 MODELS = [TrainConfig, EnhanceConfig]
@@ -451,7 +453,7 @@ def test_every_setting_has_a_label_of_its_own_and_every_label_a_setting() -> Non
     used = set()
     steps = [step.settings for step in STEPS.values()]
     trained = (*sections_of(TrainConfig), *sections_of(InspectConfig))
-    for model in (*trained, *steps):
+    for model in (*trained, *steps, PairSettings, SplitSettings):
         labels = [label(model, name) for name in model.model_fields]
         assert len(set(labels)) == len(labels)
         for name, info in model.model_fields.items():

@@ -1,5 +1,6 @@
 """Inspections that are really computed: in the dock, and right after enhancing."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +12,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QFileDialog
 from scipy.ndimage import gaussian_filter
 
 from napari_cyclegan3d.engine.checkpoint import load_model
@@ -135,6 +137,32 @@ def test_a_rod_that_was_invented_is_found_and_listed_where_it_is(
     assert apart.min() <= 6
     assert dock.inspect_button.isEnabled()
     assert dock.choice.isEnabled()
+
+
+def test_a_model_of_another_program_is_chosen_and_run_again(
+    dock: InspectDock,
+    foreign_package: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> None:
+    folder = foreign_package(1)
+    path = Path(shutil.make_archive(str(folder), "zip", folder))
+    content = {one.name for one in folder.parent.iterdir()}
+
+    def choose(*arguments: Any) -> tuple[str, str]:
+        assert "*.zip" in arguments[-1]
+        return str(path), ""
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
+    dock.choice.model_button.click()
+    set_mode(dock, "standard")
+    assert "about 5 passes" in dock.choice.cost.text()
+    dock.inspect()
+    wait(qtbot, dock)
+    assert dock.status.text().startswith("Inspected scan enhanced")
+    inspection = dock.controller.browser.session.inspection
+    assert inspection.model.name == "denoiser"
+    assert {one.name for one in folder.parent.iterdir()} == content
 
 
 def test_cancel_leaves_the_viewer_and_the_earlier_list_as_they_were(

@@ -416,7 +416,7 @@ def test_files_become_layers_and_what_they_leave_open_is_asked(
     opened: Opened, slow: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
     viewer, dock = opened
-    dock.controller.drop([slow])
+    dock.drop([slow])
     wait(qtbot, dock)
     assert dock.volume.layer == viewer.layers["slow"]
     with h5py.File(tmp_path / "one.h5", "w") as file:
@@ -430,7 +430,7 @@ def test_files_become_layers_and_what_they_leave_open_is_asked(
     dock.open([tmp_path / "missing.tif"])
     wait(qtbot, dock)
     assert "no such file" in dock.status.text()
-    dock.controller.drop([viewer.layers[0]])
+    dock.drop([viewer.layers[0]])
     assert dock.volume.layer == viewer.layers[0]
 
 
@@ -485,7 +485,8 @@ def test_in_a_window_the_dock_fits_a_small_screen_and_ends_what_runs_when_closed
     set_step(dock, "degrade", noise=0.5)
     prepare(qtbot, dock)
     click(qtbot, dock.offer.accept_button)
-    area = dock.findChild(QScrollArea)
+    area = dock.tabs.widget(0)
+    assert isinstance(area, QScrollArea)
     for name in STEPS:
         dock.steps.choose(name)
         qtbot.wait(10)

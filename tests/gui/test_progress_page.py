@@ -9,7 +9,7 @@ from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 
 from napari_cyclegan3d.engine.config import TrainConfig
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.training import (
     Balanced,

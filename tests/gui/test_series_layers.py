@@ -12,8 +12,11 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_cyclegan3d import io
+from napari_cyclegan3d.engine.errors import InputError
+from napari_cyclegan3d.engine.settings import parse
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui import contributions
+from napari_cyclegan3d.gui.history import saved
 from napari_cyclegan3d.gui.layers import (
     finest,
     pyramid_layer_data,
@@ -24,6 +27,8 @@ from napari_cyclegan3d.gui.layers import (
 from napari_cyclegan3d.io import ome_zarr
 from napari_cyclegan3d.io.frames import Series
 from napari_cyclegan3d.io.series import read_series, write_series
+from napari_cyclegan3d.prepare import STEPS, read_records, records_path
+from napari_cyclegan3d.prepare.series import prepared_series
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 
@@ -71,6 +76,33 @@ def test_a_series_opens_as_one_layer_with_time_first_and_is_saved_as_it_was(
         assert np.array_equal(copy.read(), frame.read())
         assert np.allclose(copy.affine, frame.affine, atol=1e-4)
         assert copy.metadata["series"] == Series("t", (3,), 2.5, "second")
+
+
+def test_a_series_comes_with_its_history_and_is_saved_with_it(
+    movie: list[Volume], make_napari_viewer_proxy: Viewers, tmp_path: Path
+) -> None:
+    source, path, again = (tmp_path / f"{name}.nii" for name in ("a", "b", "c"))
+    write_series(movie, source)
+    frames, none = read_series(source), [None] * 3
+    settings = parse(STEPS["pad"].settings, {"multiple": 4})
+    list(prepared_series(frames, "pad", settings, none, path))
+    viewer = make_napari_viewer_proxy()
+    (layer,) = viewer.open(path, plugin=PLUGIN)
+    records = read_records(records_path(path))
+    for number in range(3):
+        assert to_volume(layer, number).metadata["prepared"] == records
+    layer.save(str(again), plugin=PLUGIN)
+    assert read_records(records_path(again)) == records
+
+
+def test_a_series_saved_into_no_folder_is_refused_by_its_name(
+    movie: list[Volume], tmp_path: Path
+) -> None:
+    data, attributes, _ = series_layer_data(movie)
+    path = tmp_path / "nowhere" / "a.nii"
+    with pytest.raises(InputError) as refusal:
+        list(saved(Image(data, **attributes), path))
+    assert str(refusal.value).startswith(f"{path}: the folder {path.parent} does not")
 
 
 def test_a_series_beside_a_volume_keeps_the_units_of_both(

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Image
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.engine.volume import Region, Volume
+from napari_cyclegan3d.gui.contributions import layers_of
 from napari_cyclegan3d.gui.layers import to_layer_data
 from napari_cyclegan3d.gui.source import (
     Source,
@@ -18,6 +20,8 @@ from napari_cyclegan3d.gui.source import (
     region_text,
 )
 from napari_cyclegan3d.io.domains import open_domain, open_volume
+from napari_cyclegan3d.io.origins import text_of
+from napari_cyclegan3d.io.series import write_series
 
 PART = (slice(2, 5), slice(None), slice(1, 7))
 
@@ -68,6 +72,59 @@ def test_a_layer_of_a_folder_of_slices_gives_its_folder(tmp_path: Path) -> None:
     text = Source(layer_of(volume)).text()
     assert text is not None
     assert open_domain([text])[0].shape == volume.shape
+
+
+def film(path: Path) -> Image:
+    """A file of three frames, as napari shows it."""
+    random = np.random.default_rng(0)
+    frames = [Volume(random.normal(size=(6, 5, 8))) for _ in range(3)]
+    write_series(frames, path)
+    ((data, attributes, _),) = layers_of(str(path))
+    return Image(data, **attributes)
+
+
+@pytest.mark.parametrize("region", [None, PART])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".h5"])
+def test_a_series_layer_gives_its_file_and_each_of_its_frames(
+    suffix: str, region: Region | None, tmp_path: Path
+) -> None:
+    source = Source(film(tmp_path / f"film{suffix}"), region)
+    text = source.text()
+    assert text is not None
+    assert "::0" not in text
+    volumes = source.volumes()
+    for again in (
+        open_domain([text]),
+        # what a run writes down of each volume
+        open_domain([text_of(volume) or "" for volume in volumes]),
+    ):
+        for one, other in zip(again, volumes, strict=True):
+            assert np.array_equal(one.read(), other.read())
+            assert np.allclose(one.affine, other.affine)
+
+
+def test_a_series_layer_that_its_file_no_longer_is_has_no_text(tmp_path: Path) -> None:
+    shorter, changed = (film(tmp_path / "film.nii") for _ in range(2))
+    shorter.data = shorter.data[1:]
+    changed.data = np.asarray(changed.data) + 1
+    assert Source(shorter).text() is Source(changed).text() is None
+    # frame 0 of what is left was frame 1 of the file
+    assert [text_of(volume) for volume in Source(shorter).volumes()] == [None] * 2
+
+
+def test_times_of_one_channel_are_known_by_their_numbers_in_the_file(
+    tmp_path: Path,
+) -> None:
+    voxels = np.arange(3 * 5 * 2 * 20 * 24, dtype=np.uint16).reshape(3, 5, 2, 20, 24)
+    path = tmp_path / "stained.tif"
+    tifffile.imwrite(path, voxels, imagej=True, metadata={"axes": "TZCYX"})
+    layers = [Image(data, **attributes) for data, attributes, _ in layers_of(str(path))]
+    for channel, layer in enumerate(layers):
+        volumes = Source(layer).volumes()
+        texts = [text_of(volume) for volume in volumes]
+        assert texts == [f"{path}::{2 * t + channel}" for t in range(3)]
+        for text, volume in zip(texts, volumes, strict=True):
+            assert np.array_equal(open_volume(text or "").read(), volume.read())
 
 
 def test_a_layer_that_no_file_holds_has_no_text(file: Path) -> None:

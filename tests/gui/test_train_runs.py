@@ -25,6 +25,7 @@ from napari_cyclegan3d.engine import memory
 from napari_cyclegan3d.engine.checkpoint import load_model
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.runs import RunFolder
+from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.gui.closing import CLOSE_BUTTON
 from napari_cyclegan3d.gui.contributions import read
 from napari_cyclegan3d.gui.remembered import recall
@@ -35,6 +36,8 @@ from napari_cyclegan3d.gui.train.remembering import (
     next_run,
     unfinished_run,
 )
+from napari_cyclegan3d.io.origins import read_sources
+from napari_cyclegan3d.io.series import write_series
 
 PATIENCE = 60_000
 LONG = 10**6
@@ -354,6 +357,36 @@ def test_layers_without_a_file_are_asked_for_when_their_run_is_continued(
     assert later.continue_run(dock.run_path)
     assert "1 of its volumes were layers" in later.status.text()
     assert "add volumes to domain A" in later.status.text()
+
+
+def test_a_run_on_a_series_layer_knows_each_frame_of_its_file_and_goes_on(
+    dock: TrainDock,
+    tiny: Tiny,
+    slow: Path,
+    tmp_path: Path,
+    qtbot: QtBot,
+    another: Callable[[], TrainDock],
+) -> None:
+    random = np.random.default_rng(2)
+    frames = [Volume(random.normal(size=(15, 15, 15))) for _ in range(2)]
+    film = tmp_path / "film.nii"
+    write_series(frames, film)
+    ((data, about, _),) = read(str(film))
+    unsaved = Image(random.normal(size=(3, 15, 15, 15)), name="unsaved")
+    dock.data.set_sources({"a": [Image(data, **about), unsaved], "b": [slow]})
+    dock.settings.form.set_value(tiny(steps=2))
+    click(qtbot, dock.start_button)
+    wait_until_idle(qtbot, dock)
+    named = [f"{film}::{number}" for number in range(2)]
+    assert read_sources(dock.run_path)["a"] == [*named, None, None, None]
+    later = another()
+    assert later.continue_run(dock.run_path)
+    assert "3 of its volumes were layers" in later.status.text()
+    later.data.domain_a.add(unsaved)
+    later.settings.form.findChild(QSpinBox, "steps").setValue(3)
+    click(qtbot, later.resume_button)
+    wait_until_idle(qtbot, later)
+    assert last_saved(dock.run_path) == 3
 
 
 def test_a_training_too_large_for_the_memory_is_offered_again_with_what_fits(

@@ -134,6 +134,21 @@ def test_a_link_still_points_to_the_file_that_is_written(tmp_path: Path) -> None
     assert (tmp_path / "data" / "file.txt").read_text() == "new"
 
 
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_of_a_missing_folder_the_file_is_named_that_was_asked_for(
+    suffix: str, tmp_path: Path
+) -> None:
+    """Not the one that goes beside it, with what a format has no room for."""
+    placed = Volume(
+        np.zeros((2, 3, 4), np.uint8), np.diag([3.0, 1, 1, 1]), "micrometer"
+    )
+    path = tmp_path / "nowhere" / f"a{suffix}"
+    with pytest.raises(InputError) as refusal:
+        io.write(placed, path)
+    said = f"{path}: the folder {path.parent} does not exist; create it or choose"
+    assert str(refusal.value).startswith(said)
+
+
 def test_a_missing_folder_and_a_folder_as_target_are_refused(tmp_path: Path) -> None:
     volume = Volume(np.zeros((2, 3, 4), np.uint8))
     with pytest.raises(InputError, match="nowhere does not exist; create it"):

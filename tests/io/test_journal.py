@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_cyclegan3d.engine import events
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 from napari_cyclegan3d.io import journal as journal_module
 from napari_cyclegan3d.io.history import POINTS, read_curves
 from napari_cyclegan3d.io.journal import Journal, write_animation

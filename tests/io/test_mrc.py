@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io import mrc
+from napari_cyclegan3d.io.series import read_series, write_series
 
 Coordinates = Callable[..., NDArray[Any]]
 IMOD_STAMP = 1146047817
@@ -147,6 +148,31 @@ def test_a_stack_of_volumes_is_a_series(
     assert np.array_equal(first.read(), voxels[:3])
     assert np.array_equal(second.read(), voxels[3:])
     assert second.spacing == (10, 5, 2.5)
+
+
+def test_mrcfile_finds_a_stack_of_the_volumes_that_are_written(
+    tmp_path: Path, coordinates: Coordinates, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voxels = coordinates((2, 3, 4, 5), "float32")
+    affine = np.array([[0, 0, 2, 5], [0, 1, 0, 6], [3, 0, 0, 7], [0, 0, 0, 1.0]])
+    write_series(
+        [Volume(one, affine, "nanometer") for one in voxels], tmp_path / "a.mrc"
+    )
+    assert mrcfile.validate(tmp_path / "a.mrc"), capsys.readouterr().out
+    with mrcfile.open(tmp_path / "a.mrc") as file:
+        assert file.is_volume_stack()
+        assert np.array_equal(file.data, voxels)
+        assert np.allclose(file.voxel_size.tolist(), (20, 10, 30))
+        head = file.header
+        assert (head.dmin, head.dmax) == (voxels.min(), voxels.max())
+        assert np.isclose(head.dmean, voxels.mean(dtype=float))
+        assert np.isclose(head.rms, voxels.std(dtype=float))
+    frames = read_series(tmp_path / "a.mrc")
+    assert len(frames) == 2
+    for frame, expected in zip(frames, voxels, strict=True):
+        assert np.array_equal(frame.read(), expected)
+        assert np.array_equal(frame.affine, affine)
+        assert frame.unit == "nanometer"
 
 
 def test_mrcfile_finds_voxels_size_origin_and_statistics_and_nothing_wrong(

@@ -14,7 +14,7 @@ import zarr
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine import events
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 from napari_cyclegan3d.engine.sources import Domains
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.domains import open_domain

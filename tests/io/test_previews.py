@@ -9,7 +9,7 @@ import pytest
 
 from napari_cyclegan3d.engine import events
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 from napari_cyclegan3d.io import previews
 from napari_cyclegan3d.io.journal import Journal
 from napari_cyclegan3d.io.previews import (

@@ -312,7 +312,7 @@ def test_a_series_that_cannot_be_written_leaves_the_older_file(
     with pytest.raises(
         InputError, match="2 frames cannot be written into a file of th"
     ):
-        write_series(frames, tmp_path / "a.mrc")
+        write_series(frames, tmp_path / "a.raw")
     assert list(tmp_path.iterdir()) == [path]
 
 

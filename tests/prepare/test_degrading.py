@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_cyclegan3d import prepare
 from napari_cyclegan3d.engine.degrade import degraded
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.prepare.projections import from_projections
 

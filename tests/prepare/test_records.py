@@ -59,6 +59,17 @@ def test_writing_tells_how_far_it_is(file: Path) -> None:
     assert last.records.exists()
 
 
+@pytest.mark.parametrize("name", ["out.tif", "out.zarr"])
+def test_of_a_missing_folder_the_volume_is_named_and_not_its_records(
+    name: str, file: Path
+) -> None:
+    volume = prepare.run(prepare.opened(str(file)), "pad")
+    path = file.parent / "nowhere" / name
+    with pytest.raises(InputError) as refusal:
+        prepare.write(volume, path)
+    assert str(refusal.value).startswith(f"{path}: the folder {path.parent} does not")
+
+
 def test_file_and_records_come_together_or_not_at_all(
     file: Path, limited: Limited
 ) -> None:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NamedTuple
 
 from napari_cyclegan3d import __version__
@@ -57,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # threads that wait must not keep the cores from others; read when PyTorch loads
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal or file that has no µ or σ gets a question mark
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         options = _parser(given).parse_args(given)
         return int(options.run_command(options))

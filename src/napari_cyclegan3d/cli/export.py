@@ -66,7 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPDX",
         help="such as CC-BY-4.0; bioimageio needs it",
     )
-    parser.add_argument("--name", default="", help="title of the package or card")
+    parser.add_argument(
+        "--name",
+        default="",
+        help="title of the package or card [that of MODEL, or of its training]",
+    )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the output if it exists"
     )

@@ -24,10 +24,12 @@ from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.domains import open_domain
-from napari_cyclegan3d.prepare.events import PrepareDone, Saved, Warned, Working
+from napari_cyclegan3d.io.series import read_series
+from napari_cyclegan3d.prepare.events import Event, PrepareDone, Saved, Warned, Working
 from napari_cyclegan3d.prepare.pairs import PairDone, PairSettings, paired
 from napari_cyclegan3d.prepare.records import with_records
 from napari_cyclegan3d.prepare.saving import save
+from napari_cyclegan3d.prepare.series import prepared_series
 from napari_cyclegan3d.prepare.splitting import SplitSettings, split, write_split
 from napari_cyclegan3d.prepare.steps import STEPS, Step, prepared
 
@@ -144,6 +146,14 @@ def _run_step(options: argparse.Namespace) -> int:
     with no_empty_folders(options.output):
         targets = targets_of(volumes, options.output)
         check(targets, [*volumes, *partners], options)
+        if len(targets) < len(volumes):
+            _save_series(
+                prepared_series(
+                    volumes, step.name, settings, partners, targets[0],
+                    overwrite=options.overwrite,
+                )
+            )  # fmt: skip
+            return DONE
         for volume, partner, target in zip(volumes, partners, targets, strict=True):
             result = _prepared(volume, step.name, settings, partner)
             _save(result, target, overwrite=options.overwrite)
@@ -205,8 +215,18 @@ def _prepared(
 
 def _save(volume: Volume, target: Path, *, overwrite: bool) -> None:
     saved = _last(save(volume, target, overwrite=overwrite), Saved)
+    print(f"{saved.path}: {_voxels(volume)}")
+
+
+def _save_series(events: Iterator[Event]) -> None:
+    path = _last(events, Saved).path
+    frames = read_series(path)
+    print(f"{path}: {len(frames)} frames of {_voxels(frames[0])}")
+
+
+def _voxels(volume: Volume) -> str:
     spacing = "×".join(f"{one:.4g}" for one in volume.spacing)
-    print(f"{saved.path}: {volume.shape} voxels of {spacing} {volume.unit}")
+    return f"{volume.shape} voxels of {spacing} {volume.unit}"
 
 
 def _last(events: Iterator[Any], kind: type[EventT]) -> EventT:

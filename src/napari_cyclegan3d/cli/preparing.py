@@ -13,6 +13,7 @@ from napari_cyclegan3d.engine.pairing import matched_names
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.domains import open_domain
 from napari_cyclegan3d.prepare.records import with_records
+from napari_cyclegan3d.prepare.series import is_whole_series
 from napari_cyclegan3d.prepare.steps import Step
 
 # what is written where the format of the input cannot be
@@ -59,8 +60,11 @@ def partners_of(
 
 
 def targets_of(volumes: Sequence[Volume], output: Path) -> list[Path]:
-    """Where each result goes: the output itself, or files of the same names in it."""
-    if len(volumes) == 1 and io.can_write(output):
+    """Where results go: the output itself, or files of the same names in it.
+
+    All frames of one file go to one file together.
+    """
+    if io.can_write(output) and (len(volumes) == 1 or is_whole_series(volumes)):
         return [output]
     if len(volumes) == 1 and FILE.search(output.name) and not output.is_dir():
         check_output(output, overwrite=True)  # says which formats there are

@@ -13,7 +13,7 @@ from typing import Any
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.files import check_writable
+from napari_cyclegan3d.engine.files import check_folder, check_writable
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io import ome_zarr
 from napari_cyclegan3d.io.ome_chunks import UNFINISHED
@@ -33,7 +33,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         )
     if path.exists() and not overwrite and unfinished(path) is None:
         raise InputError(f"{path}: exists already; replace it with --overwrite")
-    if not ome_zarr.is_named_store(path):
+    if ome_zarr.is_named_store(path):
+        check_folder(path)
+    else:
         check_writable(path)
 
 

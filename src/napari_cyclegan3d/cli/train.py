@@ -84,7 +84,10 @@ def _follow(options: argparse.Namespace) -> int:
         signal.signal(number, signal.SIG_IGN)
     done = False
     try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+            redirect_stderr(nowhere),
+        ):
             for event in _training(options)[2]:
                 done = isinstance(event, TrainingDone)
     except InputError:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_cyclegan3d.engine.sections import AugmentConfig
+from napari_cyclegan3d.engine.sections.patches import AugmentConfig
 from napari_cyclegan3d.engine.volume import Shape
 
 Plane = tuple[int, int]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.sections import BalanceConfig
+from napari_cyclegan3d.engine.sections.steps import BalanceConfig
 
 # windows, in steps
 RECENT, SHORT, TREND, BLOCK = 100, 20, 200, 50

@@ -8,17 +8,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ByteSize, Field, TypeAdapter, field_validator, model_validator
 
-from napari_cyclegan3d.engine.sections import (
-    AugmentConfig,
-    BalanceConfig,
-    DegradeConfig,
+from napari_cyclegan3d.engine.sections.losses import LossConfig
+from napari_cyclegan3d.engine.sections.networks import (
     DiscriminatorConfig,
     GeneratorConfig,
+)
+from napari_cyclegan3d.engine.sections.patches import (
+    AugmentConfig,
+    DegradeConfig,
     IntensityConfig,
-    LossConfig,
+    SamplingConfig,
+)
+from napari_cyclegan3d.engine.sections.steps import (
+    BalanceConfig,
     OptimConfig,
     RecordConfig,
-    SamplingConfig,
     ValidationConfig,
 )
 from napari_cyclegan3d.engine.settings import Settings

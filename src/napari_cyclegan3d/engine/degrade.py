@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.intensity import fit_intensity
-from napari_cyclegan3d.engine.sections import DegradeConfig, IntensityConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig, IntensityConfig
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Volume
 
 SLAB_VOXELS = 2**24

@@ -61,12 +61,8 @@ def check_writable(target: Path, needed_bytes: int | None = None) -> None:
         InputError: The target cannot be a file or needs more bytes than are free.
         OSError: It is write-protected.
     """
+    folder = check_folder(target)
     final = target.resolve()
-    folder = final.parent
-    if not folder.is_dir():
-        raise InputError(
-            f"{target}: the folder {folder} does not exist; create it or choose another"
-        )
     if final.is_dir():
         raise InputError(f"{target}: is a folder; give the name of a file")
     if final.exists():
@@ -78,3 +74,19 @@ def check_writable(target: Path, needed_bytes: int | None = None) -> None:
             f"{target}: needs {needed_bytes / 1e9:.3g} GB and {free / 1e9:.3g} GB are "
             "free; free space or choose another folder; nothing was changed"
         )
+
+
+def check_folder(target: Path) -> Path:
+    """Refuse a target whose folder does not exist; gives the folder.
+
+    Who writes several files checks that of the one that was asked for.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    folder = target.resolve().parent
+    if not folder.is_dir():
+        raise InputError(
+            f"{target}: the folder {folder} does not exist; create it or choose another"
+        )
+    return folder

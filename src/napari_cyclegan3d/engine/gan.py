@@ -20,7 +20,8 @@ from napari_cyclegan3d.engine.networks import Generator, initialise, with_norm
 from napari_cyclegan3d.engine.passes import Passes
 from napari_cyclegan3d.engine.patches import Batch
 from napari_cyclegan3d.engine.schedules import LearningRate
-from napari_cyclegan3d.engine.sections import Norm, OptimConfig
+from napari_cyclegan3d.engine.sections.networks import Norm
+from napari_cyclegan3d.engine.sections.steps import OptimConfig
 
 EMA_WARM_UP = 10
 FUSED = ("cpu", "cuda", "mps")  # where Adam updates all weights in one pass

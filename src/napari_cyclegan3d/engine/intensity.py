@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.sections.patches import IntensityConfig
 from napari_cyclegan3d.engine.settings import Settings
 from napari_cyclegan3d.engine.volume import Volume
 

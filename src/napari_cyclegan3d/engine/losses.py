@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from napari_cyclegan3d.engine import parallel
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.sections import TERM, LossConfig
+from napari_cyclegan3d.engine.sections.losses import TERM, LossConfig
 
 AdversarialKind = Literal["lsgan", "bce"]
 

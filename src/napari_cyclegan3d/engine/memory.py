@@ -116,7 +116,7 @@ def free_memory(device: torch.device) -> int | None:
     meminfo = Path("/proc/meminfo")
     if device.type != "cpu" or not meminfo.exists():
         return None
-    lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+    lines = dict(line.split(":") for line in meminfo.read_text("ascii").splitlines())
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 

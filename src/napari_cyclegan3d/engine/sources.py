@@ -21,7 +21,7 @@ from napari_cyclegan3d.engine.patches import (
     PatchSampler,
     check_patches,
 )
-from napari_cyclegan3d.engine.sections import AugmentConfig
+from napari_cyclegan3d.engine.sections.patches import AugmentConfig
 from napari_cyclegan3d.engine.units import spacing_ratios
 from napari_cyclegan3d.engine.validation import Validator
 from napari_cyclegan3d.engine.volume import Volume

@@ -23,7 +23,7 @@ from napari_cyclegan3d.engine.metrics import (
     psnr,
     ssim,
 )
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.tiling import output_shape
 from napari_cyclegan3d.engine.units import conversion
 from napari_cyclegan3d.engine.volume import Volume

@@ -30,7 +30,7 @@ from napari_cyclegan3d.exchange.description import (
 )
 from napari_cyclegan3d.exchange.graph import Outgoing
 from napari_cyclegan3d.exchange.onnx import check_libraries, onnx_bytes
-from napari_cyclegan3d.exchange.runs import Run
+from napari_cyclegan3d.exchange.runs import Run, title_of
 from napari_cyclegan3d.exchange.samples import cover, expected, sample
 from napari_cyclegan3d.exchange.torchscript import torchscript_bytes
 
@@ -105,7 +105,8 @@ def _fill(
     content, opset = onnx_bytes(graph, outgoing)
     (folder / "weights.onnx").write_bytes(content)
     names = [path.name for path in pictures]
-    words = description(outgoing, folder, credits, names, opset)
+    title = title_of(outgoing.model.name, run)
+    words = description(outgoing, folder, credits, title, names, opset)
     text = folder / "rdf.yaml"
     text.write_text(yaml.safe_dump(words, sort_keys=False), encoding="utf-8")
 

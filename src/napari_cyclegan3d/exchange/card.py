@@ -13,7 +13,7 @@ from napari_cyclegan3d.exchange.credits import Credits
 from napari_cyclegan3d.exchange.graph import Outgoing
 from napari_cyclegan3d.exchange.limits import limits_of
 from napari_cyclegan3d.exchange.papers import papers_of
-from napari_cyclegan3d.exchange.runs import Run
+from napari_cyclegan3d.exchange.runs import Run, title_of
 from napari_cyclegan3d.exchange.sections import (
     all_settings,
     data,
@@ -74,7 +74,7 @@ def _parts(
 ) -> Iterator[str]:
     """The paragraphs of the card."""
     shown = {path.stem.rpartition("_")[2]: path.name for path in pictures}
-    yield f"# {plain(credits.name or model.name)}"
+    yield f"# {plain(credits.name or title_of(model.name, run))}"
     yield overview(model, outgoing)
     if PREVIEW in shown:
         yield f"![What it makes of training data]({shown[PREVIEW]})"

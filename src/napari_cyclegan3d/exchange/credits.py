@@ -17,7 +17,7 @@ class Credits:
     Attributes:
         authors: Name and affiliation of each author; the latter may be empty.
         license: SPDX identifier, such as CC-BY-4.0; empty if not given.
-        name: What the model is called; empty: after its file.
+        name: What the model is called; empty: after its file or its training.
     """
 
     authors: tuple[tuple[str, str], ...] = ()

@@ -30,6 +30,7 @@ def description(
     outgoing: Outgoing,
     folder: Path,
     credits: Credits,
+    title: str,
     pictures: Sequence[str],
     opset: int,
 ) -> Content:
@@ -39,6 +40,7 @@ def description(
         outgoing: What goes out.
         folder: Where all other files of the package are.
         credits: Authors and licence.
+        title: What the model is called if `credits` do not say it.
         pictures: Names of the pictures that the documentation shows.
         opset: Version of the operators of weights.onnx.
 
@@ -49,7 +51,7 @@ def description(
         "type": "model",
         "format_version": FORMAT,
         "timestamp": now(),
-        **_words(outgoing, credits),
+        **_words(outgoing, credits, title),
         "covers": ["cover.png"],
         "documentation": DOCUMENTATION,
         "attachments": [_file(folder / one) for one in (ATTACHMENT, *pictures)],
@@ -90,7 +92,7 @@ def _tensors(outgoing: Outgoing, folder: Path) -> Content:
     return {"inputs": [taken], "outputs": [given]}
 
 
-def _words(outgoing: Outgoing, credits: Credits) -> Content:
+def _words(outgoing: Outgoing, credits: Credits, title: str) -> Content:
     """What people search and cite by."""
     config = outgoing.model.header.config
     kind, dims = config.generator.kind, config.dims
@@ -99,7 +101,7 @@ def _words(outgoing: Outgoing, credits: Credits) -> Content:
         int(outgoing.scale), f"Reduces to {outgoing.scale}"
     )
     return {
-        "name": _name(credits.name or f"{outgoing.model.name} ({source} to {target})"),
+        "name": _name(credits.name or f"{title} ({source} to {target})"),
         "description": f"{verb} {dims}D images of domain {source} to domain {target}; "
         f"trained with napari-cyclegan3d ({config.method}, {kind}).",
         "authors": [

@@ -12,7 +12,7 @@ from napari_cyclegan3d.engine.checkpoint import Direction, Model
 from napari_cyclegan3d.engine.intensity import Intensity, fit_intensity
 from napari_cyclegan3d.engine.networks import Generator, freeze_norms
 from napari_cyclegan3d.engine.patches import slices_first
-from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.sections.patches import IntensityConfig
 from napari_cyclegan3d.engine.statistics import sample_patches
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.exchange.sizes import Sizes, sizes_of

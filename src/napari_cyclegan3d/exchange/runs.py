@@ -13,6 +13,7 @@ from napari_cyclegan3d.io.origins import read_sources
 from napari_cyclegan3d.io.previews import read_preview, saved_previews
 
 SETTINGS, HISTORY = "config.yaml", "history.png"
+GENERIC = "model"  # every training names its file so
 Rows = Mapping[str, NDArray[np.float64]]
 
 
@@ -78,6 +79,11 @@ def run_of(model: Path, folder: Path | None = None) -> Run | None:
         if (place / SETTINGS).is_file():
             return Run(place)
     return None
+
+
+def title_of(name: str, run: Run | None) -> str:
+    """What a model is called: after its file, or its training if that says more."""
+    return run.path.resolve().name if run and name == GENERIC else name
 
 
 def _number(path: Path) -> int:

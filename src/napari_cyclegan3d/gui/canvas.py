@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from napari.qt import QtViewer
+from qtpy.QtWidgets import QApplication
+
 
 def camera_of(viewer: Any) -> Any:
     """The camera."""
@@ -13,8 +16,26 @@ def canvas_of(viewer: Any) -> Any:
     return getattr(viewer, "canvas", viewer)
 
 
+def text_of(viewer: Any) -> Any:
+    """The words in the corner of the canvas: an overlay."""
+    overlays = getattr(canvas_of(viewer), "overlays", None)
+    return viewer.text_overlay if overlays is None else overlays.text
+
+
 def size_of(viewer: Any) -> tuple[int, int]:
     """Height and width of the canvas, in its pixels."""
-    # before 0.9, napari keeps it to itself
-    size = canvas_of(viewer).size if hasattr(viewer, "canvas") else viewer._canvas_size
+    canvas = canvas_of(viewer)
+    size = canvas.size if hasattr(canvas, "size") else _size_in_window(viewer)
     return int(size[0]), int(size[1])
+
+
+def _size_in_window(viewer: Any) -> tuple[int, int]:
+    """Before 0.9, only the window of a viewer tells the size of its canvas."""
+    model = getattr(viewer, "__wrapped__", viewer)  # what docks get is a proxy
+    size: tuple[int, int] = next(
+        one.canvas.size
+        for window in QApplication.topLevelWidgets()
+        for one in window.findChildren(QtViewer)
+        if one.viewer is model
+    )
+    return size

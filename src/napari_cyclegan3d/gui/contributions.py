@@ -59,9 +59,9 @@ def layers_of(text: str) -> list[LayerData]:
         InputError: It names nothing that can be opened.
     """
     frames = open_frames(text, channels=True)
+    with suppress(InputError):  # it can be looked at without its history
+        frames[0] = with_history(frames[0])
     if len(frames) == 1:
-        with suppress(InputError):  # it can be looked at without its history
-            frames = [with_history(frames[0])]
         return [_volume_layer(frames[0])]
     series = series_of(frames)
     if not series.has_channels:

@@ -8,13 +8,13 @@ from napari.layers import Image, Labels
 
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.layers import finest, is_series, to_volume
+from napari_cyclegan3d.gui.layers import is_series, to_volume, to_volumes
 from napari_cyclegan3d.io.frames import Series
 from napari_cyclegan3d.io.origins import text_of
 from napari_cyclegan3d.io.series import write_series
 from napari_cyclegan3d.prepare.events import Event, Saved, Working
 from napari_cyclegan3d.prepare.records import opened, records_path, to_json
-from napari_cyclegan3d.prepare.saving import save
+from napari_cyclegan3d.prepare.saving import check_new, save
 
 
 def with_history(volume: Volume) -> Volume:
@@ -45,6 +45,7 @@ def saved(layer: Image | Labels, path: Path) -> Iterator[Event]:
     if not is_series(layer):
         yield from save(to_volume(layer), path, overwrite=True)
         return
+    check_new(path, overwrite=True)
     frames = frames_of(layer)
     records = frames[0].metadata.get("prepared", ())
     beside = records_path(path)
@@ -57,10 +58,9 @@ def saved(layer: Image | Labels, path: Path) -> Iterator[Event]:
 
 def frames_of(layer: Image | Labels) -> list[Volume]:
     """The volumes of a layer (t, z, y, x)."""
-    count = len(finest(layer))
+    volumes = to_volumes(layer)
     unit = "second" if str(layer.units[0]) == "second" else "pixel"
-    series = Series("t", (count,), float(layer.scale[0]), unit)
-    volumes = (to_volume(layer, number) for number in range(count))
+    series = Series("t", (len(volumes),), float(layer.scale[0]), unit)
     return [
         replace(one, name=layer.name, metadata={**one.metadata, "series": series})
         for one in volumes

@@ -152,6 +152,11 @@ LABELS = {
     "rings": "Rings (deviations)",
     "photons": "Counts of photons",
     "UndoSettings.back": "Steps back",
+    "PairSettings.n4": "Correct bias fields (N4)",
+    "PairSettings.crop": "Crop to",
+    "PairSettings.margin": "Voxels kept around",
+    "SplitSettings.validation": "Validation (share)",
+    "SplitSettings.test": "Test (share)",
 }
 
 # choices whose names in files are no words

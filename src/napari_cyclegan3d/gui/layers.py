@@ -71,6 +71,8 @@ def series_layer_data(frames: Sequence[Volume]) -> LayerData:
         "units": (series.unit, *kwargs["units"]),
         "axis_labels": ("t", *kwargs["axis_labels"]),
     }
+    numbers = [one.metadata.get("frame") for one in frames]
+    kwargs["metadata"][METADATA_KEY]["frames"] = numbers
     return data, kwargs, kind
 
 
@@ -124,6 +126,17 @@ def to_volume(layer: "Image", frame: int | None = None) -> Volume:
             "layer (z, y, x)"
         )
     return _placed(layer, data, layer.name)
+
+
+def to_volumes(layer: "Image") -> list[Volume]:
+    """All volumes that a layer shows: the frames of a series, else its only one.
+
+    Raises:
+        InputError: As `to_volume`.
+    """
+    if not is_series(layer):
+        return [to_volume(layer)]
+    return [to_volume(layer, number) for number in range(len(finest(layer)))]
 
 
 def result_layer_data(
@@ -184,7 +197,11 @@ def _frame(layer: "Image", data: Any, frame: int) -> Volume:
     volume = _placed(layer, _Frame(data, frame), f"{layer.name} frame {frame}")
     if "frame" not in volume.metadata:
         return volume
-    return replace(volume, metadata={**volume.metadata, "frame": frame})
+    # of a file with channels, a layer shows every other frame
+    numbers = layer.metadata[METADATA_KEY].get("frames", ())
+    if len(numbers) != len(data):
+        return without_origin(volume)
+    return replace(volume, metadata={**volume.metadata, "frame": numbers[frame]})
 
 
 def _placed(layer: "Image", data: ArraySource, name: str) -> Volume:
@@ -229,6 +246,20 @@ def stem(name: str) -> str:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
+
+
+def placed_in_space(layer: "Image") -> dict[str, Any]:
+    """What gives a layer with the axes z y x the place of this one, which has more."""
+    space = range(layer.ndim - 3, layer.ndim)
+    own = _own_transform(layer).set_slice(space)
+    place = {
+        key: getattr(own, key) for key in ("scale", "translate", "rotate", "shear")
+    }
+    return place | {
+        "affine": layer.affine.set_slice(space),
+        "units": layer.units[-3:],
+        "axis_labels": layer.axis_labels[-3:],
+    }
 
 
 def _own_transform(layer: "Image") -> Affine:

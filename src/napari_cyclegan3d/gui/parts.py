@@ -28,6 +28,8 @@ FOLD_STYLE = (
     "QPushButton { text-align: left; border: none; }"
     "QPushButton:focus { text-decoration: underline; }"
 )
+# what can be chosen as a model, for a file dialog
+MODEL_FILES = "Models (*.safetensors);;Models of others (*.zip rdf.yaml *.yaml *.pt)"
 # they have parts, but take the keyboard as a whole
 WHOLE = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
 

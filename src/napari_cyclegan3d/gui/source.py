@@ -14,7 +14,7 @@ from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.sources import Domains
 from napari_cyclegan3d.engine.volume import Region, Volume, format_region
-from napari_cyclegan3d.gui.layers import to_volume
+from napari_cyclegan3d.gui.layers import to_volumes
 from napari_cyclegan3d.gui.thumbnails import sampled_planes
 from napari_cyclegan3d.io.dataset_json import Part
 from napari_cyclegan3d.io.domains import (
@@ -23,11 +23,12 @@ from napari_cyclegan3d.io.domains import (
     overlaps,
     split_region,
 )
-from napari_cyclegan3d.io.origins import text_of
+from napari_cyclegan3d.io.origins import text_of_all
 
 WHOLE: Region = (slice(None),) * 3
 SLICES = (".tif", ".tiff", ".png", ".pt")
 DOMAINS = ("a", "b", "validate_a", "validate_b")
+MOST_COMPARED = 8  # frames of a series
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ class Source:
             InputError: They cannot be used.
         """
         if isinstance(self.item, Image):
-            volume = to_volume(self.item)
-            return [_cropped(volume, self.region) if self.region else volume]
+            volumes = to_volumes(self.item)
+            region = self.region
+            return [_cropped(one, region) for one in volumes] if region else volumes
         return open_domain([self._whole_text()], part)
 
     def text(self) -> str | None:
@@ -97,10 +99,10 @@ class Source:
         if not isinstance(self.item, Image):
             return self._whole_text()
         try:
-            (volume,) = self.volumes()
-            text = text_of(volume)
+            volumes = self.volumes()
+            text = text_of_all(volumes)
             stored = open_domain([text]) if text else []
-            same = len(stored) == 1 and _same(volume, stored[0])
+            same = _same(volumes, stored)
         except InputError:
             return None
         return text if same else None
@@ -214,12 +216,18 @@ def open_domains(sources: Sources) -> tuple[Domains, list[str]]:
     return Domains(a, b, *kept), said
 
 
-def _same(one: Volume, other: Volume) -> bool:
-    """Whether two volumes lie at one place and agree in a sample of planes."""
-    if one.shape != other.shape or not np.allclose(one.affine, other.affine):
+def _same(volumes: Sequence[Volume], stored: Sequence[Volume]) -> bool:
+    """Whether volumes are those in files, as far as a sample of planes tells."""
+    if len(volumes) != len(stored):
         return False
-    pairs = zip(sampled_planes(one), sampled_planes(other), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
+    step = -(-len(volumes) // MOST_COMPARED)
+    for one, other in zip(volumes[::step], stored[::step], strict=True):
+        if one.shape != other.shape or not np.allclose(one.affine, other.affine):
+            return False
+        planes = zip(sampled_planes(one), sampled_planes(other), strict=True)
+        if not all(np.array_equal(a, b) for a, b in planes):
+            return False
+    return True
 
 
 def _cropped(volume: Volume, region: Region) -> Volume:

@@ -11,7 +11,7 @@ from PIL import Image
 from napari_cyclegan3d.engine import events
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 from napari_cyclegan3d.io.origins import write_sources
 from napari_cyclegan3d.io.pictures import draw_grid, preview_rows, write_preview
 from napari_cyclegan3d.io.previews import drop_previews, save_preview

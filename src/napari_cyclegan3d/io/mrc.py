@@ -5,7 +5,7 @@ is stored fastest, but no rotation and no other unit. These are in its labels (l
 text that programs show) and count here as long as the header's numbers agree with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,8 +18,8 @@ from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.files import atomic_path
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.blocks import Sink
-from napari_cyclegan3d.io.flat import FlatSink, Layout, Mapped, writing
-from napari_cyclegan3d.io.frames import every
+from napari_cyclegan3d.io.flat import FlatSink, Layout, Mapped, writing_series
+from napari_cyclegan3d.io.frames import Series, every
 from napari_cyclegan3d.io.guard import one_sentence
 from napari_cyclegan3d.io.mrc_header import BYTES, REMEDY, Header, header_for
 
@@ -66,6 +66,30 @@ def create(volume: Volume, path: Path) -> Iterator[Sink]:
     Raises:
         InputError: MRC does not have the type, or the file could not be written.
     """
+    with _created(volume, 1, path) as (sink,):
+        yield sink
+
+
+@contextmanager
+def create_series(
+    volume: Volume, series: Series, path: Path
+) -> Iterator[Sequence[Sink]]:
+    """Lend a sink for each frame of what becomes a stack of volumes, see `create`.
+
+    Args:
+        volume: Any frame.
+        series: What the frames are; MRC keeps their number only.
+        path: The file to create or to replace.
+
+    Raises:
+        InputError: As `create`.
+    """
+    with _created(volume, series.count, path) as sinks:
+        yield sinks
+
+
+@contextmanager
+def _created(volume: Volume, count: int, path: Path) -> Iterator[Sequence[Sink]]:
     if volume.dtype.name not in (*TYPES, *_WIDER):
         raise InputError(
             f"{path}: MRC images cannot hold {volume.dtype.name}; convert the voxels "
@@ -73,20 +97,21 @@ def create(volume: Volume, path: Path) -> Iterator[Sink]:
         )
     dtype = _WIDER.get(volume.dtype.name, volume.dtype.newbyteorder("<"))
     layout = Layout(volume.shape, dtype, BYTES)
-    header = header_for(volume, dtype)
-    with atomic_path(path, layout.voxel_bytes) as temporary:
+    header = header_for(volume, dtype, count)
+    with atomic_path(path, count * layout.voxel_bytes) as temporary:
         temporary.write_bytes(header.tobytes())
-        with writing(temporary, layout) as sink:
-            yield sink
-            _describe_values(sink, header)
+        with writing_series(temporary, layout, count) as sinks:
+            yield sinks
+            _describe_values(sinks, header)
         with temporary.open("rb+") as file:
             file.write(header.tobytes())
 
 
-def _describe_values(sink: FlatSink, header: Any) -> None:
+def _describe_values(sinks: Sequence[FlatSink], header: Any) -> None:
     """Range, mean and spread of the voxels, by which viewers choose a contrast."""
     low, high, total, squares, count = np.inf, -np.inf, 0.0, 0.0, 0
-    for plane in (plane for part in sink.parts() for plane in sink[part]):
+    pieces = (sink[part] for sink in sinks for part in sink.parts())
+    for plane in (plane for piece in pieces for plane in piece):
         values = plane[np.isfinite(plane)].astype(np.float64)
         if values.size:
             low, high = min(low, values.min()), max(high, values.max())

@@ -187,8 +187,14 @@ class Header:
         return int(flags) if stamp == _IMOD_STAMP else None
 
 
-def header_for(volume: Volume, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The header of a volume that is stored with x fastest, little-endian."""
+def header_for(volume: Volume, dtype: np.dtype[Any], frames: int) -> NDArray[Any]:
+    """The header of volumes that are stored with x fastest, little-endian.
+
+    Args:
+        volume: Any of them.
+        dtype: As they are stored.
+        frames: How many of them lie one after another.
+    """
     fields = np.zeros((), _fields("<"))
     fields["mode"] = {name: mode for mode, name in _MODES.items()}[dtype.name]
     spacing, origin = _in_angstrom(volume.affine, volume.unit)
@@ -196,10 +202,11 @@ def header_for(volume: Volume, dtype: np.dtype[Any]) -> NDArray[Any]:
         fields[f"n{axis}"] = fields[f"m{axis}"] = volume.shape[index]
         fields["cella"][axis] = volume.shape[index] * spacing[index]
         fields["origin"][axis] = origin[index]
+    fields["nz"] *= frames
     for angle in ("alpha", "beta", "gamma"):
         fields["cellb"][angle] = 90
     fields["mapc"], fields["mapr"], fields["maps"] = 1, 2, 3
-    fields["ispg"] = 1
+    fields["ispg"] = 1 if frames == 1 else _STACKS_OF_VOLUMES[0]
     fields["nversion"] = _VERSION
     fields["map"] = b"MAP "
     fields["machst"] = 0x44, 0x44, 0, 0

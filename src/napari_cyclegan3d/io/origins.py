@@ -55,6 +55,19 @@ def text_of(volume: Volume) -> str | None:
     return place
 
 
+def text_of_all(volumes: Sequence[Volume]) -> str | None:
+    """What `open_domain` takes for a volume, or for all frames of a series.
+
+    Args:
+        volumes: One volume, or the frames of one file; they are not compared with it.
+    """
+    first = volumes[0]
+    if len(volumes) == 1:
+        return text_of(first)
+    kept = {key: one for key, one in first.metadata.items() if key != "frame"}
+    return text_of(replace(first, metadata=kept))
+
+
 def without_origin(volume: Volume) -> Volume:
     """The volume without the memory of its files: other voxels at the same place."""
     kept = {key: one for key, one in volume.metadata.items() if key not in ORIGIN}

@@ -19,6 +19,7 @@ from napari_cyclegan3d.io.guard import one_sentence
 
 __all__ = [
     "Series",
+    "check_series",
     "create_series",
     "open_frames",
     "read_series",
@@ -42,8 +43,7 @@ _READING = {
     ".rec": "mrc",
     ".zarr": "ome_zarr",
 }
-_READ_ONLY = (".nxs", ".mrc", ".map", ".rec")
-_WRITING = tuple(suffix for suffix in _READING if suffix not in _READ_ONLY)
+_WRITING = tuple(suffix for suffix in _READING if suffix != ".nxs")
 
 
 def read_series(path: str | Path, dataset: str | None = None) -> list[Volume]:
@@ -145,12 +145,8 @@ def create_series(
         with io.create(volume, path, fingerprint) as sink:
             yield [sink]
         return
+    check_series(path, count)
     module = _module(path, to_write=True)
-    if module is None:
-        raise InputError(
-            f"{path}: {count} frames cannot be written into a file of this kind; use "
-            f"one of {', '.join(_WRITING)}, or name one frame, as in FILE::0"
-        )
     series = volume.metadata.get("series")
     if not isinstance(series, Series) or series.count != count:
         series = Series("t", (count,))
@@ -159,6 +155,19 @@ def create_series(
         options = {"fingerprint": fingerprint}
     with module.create_series(volume, series, path, **options) as sinks:
         yield sinks
+
+
+def check_series(path: Path, count: int) -> None:
+    """Refuse before the work a file that cannot hold so many frames.
+
+    Raises:
+        InputError: Files of this kind hold one volume.
+    """
+    if count > 1 and _module(path, to_write=True) is None:
+        raise InputError(
+            f"{path}: {count} frames cannot be written into a file of this kind; use "
+            f"one of {', '.join(_WRITING)}, or name one frame, as in FILE::0"
+        )
 
 
 def write_series(frames: Sequence[Volume], path: str | Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.files import atomic_path, check_folder
 from napari_cyclegan3d.engine.settings import Settings, SettingsT, parse
 from napari_cyclegan3d.engine.units import METRES, unit_name
 from napari_cyclegan3d.engine.volume import Volume
@@ -124,6 +124,7 @@ def described(
     Raises:
         InputError: It could not be written, or another kind of file has its name.
     """
+    check_folder(path)
     before = load(path, model)
     if values is not None:
         with atomic_path(sidecar(path)) as temporary:

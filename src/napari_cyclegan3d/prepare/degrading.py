@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cyclegan3d.engine.sections import DegradeConfig
+from napari_cyclegan3d.engine.sections.patches import DegradeConfig
 from napari_cyclegan3d.engine.volume import ArraySource, Region, Shape, Volume
 from napari_cyclegan3d.prepare.arrays import SLAB_VOXELS
 from napari_cyclegan3d.prepare.events import Applied, Working

@@ -80,7 +80,7 @@ def _run(command: list[str], folder: Path, name: str) -> Generator[Event]:
             process.kill()
             process.wait()
     if process.returncode:
-        lines = said.read_text(errors="replace").strip().splitlines() or ["no reason"]
+        lines = said.read_text("utf-8", "replace").strip().splitlines() or ["no reason"]
         raise InputError(
             f"{name}: hd-bet ended with code {process.returncode} ({lines[-1][:200]}); "
             "run it by hand, or use method otsu"

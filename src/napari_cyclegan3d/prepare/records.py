@@ -165,7 +165,7 @@ def opened(text: str) -> Volume:
 
 
 def with_records(volume: Volume) -> Volume:
-    """The volume with the records beside its file, if it is the whole file.
+    """The volume with the records beside its file, if it is the whole file or a frame.
 
     Records that tell of another grid than the file's belong to a file that was replaced
     since: they are passed over.
@@ -174,7 +174,7 @@ def with_records(volume: Volume) -> Volume:
         InputError: The file of its records cannot be read.
     """
     files = volume.metadata.get("files", ())
-    if len(files) != 1 or {"region", "frame"} & volume.metadata.keys():
+    if len(files) != 1 or "region" in volume.metadata:
         return volume
     place = records_path(Path(files[0]))
     records = read_records(place) if place.is_file() else ()

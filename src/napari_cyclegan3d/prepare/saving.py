@@ -5,7 +5,7 @@ from pathlib import Path
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.engine.files import atomic_path
+from napari_cyclegan3d.engine.files import atomic_path, check_folder
 from napari_cyclegan3d.engine.volume import Volume
 from napari_cyclegan3d.io.origins import without_origin
 from napari_cyclegan3d.prepare.events import Event, Saved, Working
@@ -50,7 +50,7 @@ def check_new(path: Path, *, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it.
 
     Raises:
-        InputError: The format is unknown, or the path exists.
+        InputError: The format is unknown, the path exists, or its folder does not.
     """
     if not io.can_write(path):
         raise InputError(
@@ -59,6 +59,7 @@ def check_new(path: Path, *, overwrite: bool) -> None:
         )
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists already; replace it with --overwrite")
+    check_folder(path)
 
 
 def write(volume: Volume, path: str | Path, *, overwrite: bool = False) -> None:

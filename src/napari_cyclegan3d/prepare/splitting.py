@@ -149,6 +149,17 @@ def _check(
             )
 
 
+def files_of(result: Split, folder: Path) -> list[Path]:
+    """The files that `write_split` writes."""
+    names = [SUMMARY]
+    for domain in ("a", "b"):
+        if result.volumes["train"][domain]:
+            names.append(f"{domain}.json")
+        if result.volumes["test"][domain]:
+            names.append(f"{domain}_test.json")
+    return [folder / name for name in names]
+
+
 def write_split(
     result: Split, folder: Path, settings: SplitSettings, *, overwrite: bool = False
 ) -> list[Path]:
@@ -170,6 +181,9 @@ def write_split(
         InputError: One of them exists, a volume cannot be named in a list, or they
             could not be written.
     """
+    there = [path for path in files_of(result, folder) if path.exists()]
+    if there and not overwrite:
+        raise InputError(f"{there[0]}: exists already; replace it with --overwrite")
     texts = {folder / SUMMARY: _summary(result, settings)}
     for domain in ("a", "b"):
         train, validation, test = (
@@ -180,10 +194,13 @@ def write_split(
             texts[folder / f"{domain}.json"] = _json(lists)
         if test:
             texts[folder / f"{domain}_test.json"] = _json({"validate": test})
-    there = [path for path in texts if path.exists()]
-    if there and not overwrite:
-        raise InputError(f"{there[0]}: exists already; replace it with --overwrite")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror or error}); choose another "
+            "folder for the lists"
+        ) from error
     with ExitStack() as whole:
         for path, text in texts.items():
             whole.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from napari_cyclegan3d.engine.config import TrainConfig
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
-from napari_cyclegan3d.engine.sections import RecordConfig
+from napari_cyclegan3d.engine.sections.steps import RecordConfig
 from napari_cyclegan3d.engine.training import Domains, StepDone, Validated, train
 
 try:

@@ -13,7 +13,7 @@ from qtpy.compat import isalive
 from napari_cyclegan3d.engine.hallucination.events import Inspected
 from napari_cyclegan3d.engine.hallucination.findings import Inspection
 from napari_cyclegan3d.engine.volume import Volume
-from napari_cyclegan3d.gui.canvas import camera_of, canvas_of
+from napari_cyclegan3d.gui.canvas import camera_of, canvas_of, text_of
 from napari_cyclegan3d.gui.layers import to_layer_data
 from napari_cyclegan3d.gui.views.bar import ViewsBar
 from napari_cyclegan3d.gui.views.shown import Shown
@@ -47,7 +47,7 @@ class Scene:
     def state(self) -> dict[str, Any]:
         """All that views could change."""
         viewer, canvas = self.viewer, canvas_of(self.viewer)
-        camera, text = camera_of(viewer), canvas.overlays.text
+        camera, text = camera_of(viewer), text_of(viewer)
         state: dict[str, Any] = {
             "dims": viewer.dims.model_dump(),
             "camera": (camera.center, camera.zoom, camera.angles),

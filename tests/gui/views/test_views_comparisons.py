@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cyclegan3d.gui.canvas import camera_of, canvas_of
+from napari_cyclegan3d.gui.canvas import camera_of, canvas_of, text_of
 from napari_cyclegan3d.gui.views.grid import grid_of
 from napari_cyclegan3d.gui.views.temporary import is_private
 
@@ -217,7 +217,7 @@ def test_a_contrast_that_the_user_sets_meanwhile_stays(scene: Any) -> None:
 
 
 def test_blinking_shows_one_of_both_and_says_which(scene: Any) -> None:
-    text = canvas_of(scene.viewer).overlays.text
+    text = text_of(scene.viewer)
     scene.press("blink")
     seen = []
     for _ in range(3):
@@ -244,7 +244,7 @@ def test_blinking_can_be_paused_and_never_is_faster_than_3_hz(scene: Any) -> Non
     now = visible(scene)
     scene.qtbot.wait(500)
     assert visible(scene) == now
-    assert "paused" in canvas_of(scene.viewer).overlays.text.text
+    assert "paused" in text_of(scene.viewer).text
 
 
 @pytest.mark.parametrize("name", [None, "curtain", "blink"])

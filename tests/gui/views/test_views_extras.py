@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_cyclegan3d.gui.canvas import camera_of, canvas_of
+from napari_cyclegan3d.gui.canvas import camera_of, text_of
 from napari_cyclegan3d.gui.views.profile import ProfileLine
 from napari_cyclegan3d.gui.views.readout import words_at
 from napari_cyclegan3d.gui.views.shown import Shown
@@ -52,7 +52,7 @@ def test_the_residual_shows_what_is_missing_in_blue_and_invented_in_orange(
     assert invented[0] > 0.9 > 0.2 > invented[2]
     assert missing[2] > 0.9 > 0.3 > missing[0]
     assert (invented[3], nothing[3], missing[3]) == (1, 0, 1)
-    words = canvas_of(scene.viewer).overlays.text.text
+    words = text_of(scene.viewer).text
     assert "orange: invented" in words
     assert "blue: missing" in words
 
@@ -60,7 +60,7 @@ def test_the_residual_shows_what_is_missing_in_blue_and_invented_in_orange(
 def test_words_of_two_views_are_shown_together_and_those_of_the_user_come_back(
     scene: Any,
 ) -> None:
-    text = canvas_of(scene.viewer).overlays.text
+    text = text_of(scene.viewer)
     text.text, text.visible = "mine", False
     scene.press("residual", "blink")
     assert text.visible

@@ -19,7 +19,7 @@ from napari_cyclegan3d.engine.foreign.torchscript import (
     run_torchscript,
 )
 from napari_cyclegan3d.engine.networks import Generator
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 
 
 class ForeignGenerator(Generator):

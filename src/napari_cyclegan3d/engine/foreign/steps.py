@@ -8,7 +8,7 @@ from torch import Tensor
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.foreign.description import ForeignGraph, Step
 from napari_cyclegan3d.engine.intensity import Intensity, check_contrast, fit_intensity
-from napari_cyclegan3d.engine.sections import IntensityConfig
+from napari_cyclegan3d.engine.sections.patches import IntensityConfig
 from napari_cyclegan3d.engine.volume import Volume
 
 OF_THE_VOLUME = ("moments", "range")

@@ -10,7 +10,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.networks.layers import CONV, norm_layers
-from napari_cyclegan3d.engine.sections import DiscriminatorConfig
+from napari_cyclegan3d.engine.sections.networks import DiscriminatorConfig
 
 DENSE_WIDTH = 1024
 

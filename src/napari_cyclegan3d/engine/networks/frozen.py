@@ -17,7 +17,7 @@ from napari_cyclegan3d.engine.networks.layers import (
     InstanceNorm,
     norm_layers,
 )
-from napari_cyclegan3d.engine.sections import Norm
+from napari_cyclegan3d.engine.sections.networks import Norm
 
 # mean and variance of each channel of one batch of images, each (n, channels)
 Moments = tuple[Tensor, Tensor]

@@ -15,7 +15,7 @@ from napari_cyclegan3d.engine.networks.pooled import (
 from napari_cyclegan3d.engine.networks.resnet import ResNet
 from napari_cyclegan3d.engine.networks.srresnet import SRResNet
 from napari_cyclegan3d.engine.networks.strided import StridedUNet
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 
 Body = UNetSim | UNetSimUp4 | UNetSimDown | UNet11 | ResNet | StridedUNet | SRResNet
 SAME_SIZE: dict[str, type[UNet11 | ResNet | StridedUNet]] = {

@@ -17,7 +17,7 @@ from napari_cyclegan3d.engine.networks.layers import (
     TRANSPOSED,
     norm_layers,
 )
-from napari_cyclegan3d.engine.sections import GeneratorConfig, Norm
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig, Norm
 
 
 def _conv(dims: int, inputs: int, outputs: int, norm: Norm) -> nn.Sequential:

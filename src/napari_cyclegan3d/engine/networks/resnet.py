@@ -16,7 +16,7 @@ from napari_cyclegan3d.engine.networks.layers import (
     Residual,
     norm_layers,
 )
-from napari_cyclegan3d.engine.sections import GeneratorConfig, Norm
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig, Norm
 
 
 def _reflected(

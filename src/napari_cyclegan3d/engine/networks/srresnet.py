@@ -16,7 +16,7 @@ from napari_cyclegan3d.engine.networks.layers import (
     Residual,
     norm_layers,
 )
-from napari_cyclegan3d.engine.sections import GeneratorConfig, Norm, Upsampler
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig, Norm, Upsampler
 
 SLOPE = 0.25
 ENLARGED_WIDTH = 64

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cyclegan3d.engine.networks.layers import CONV, TRANSPOSED, norm_layers
-from napari_cyclegan3d.engine.sections import GeneratorConfig
+from napari_cyclegan3d.engine.sections.networks import GeneratorConfig
 
 KERNEL, STRIDE, PADDING = 4, 2, 1  # these halve, or double, the size
 ENCODER_SLOPE = 0.3

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_cyclegan3d import io
 from napari_cyclegan3d.engine.errors import InputError
-from napari_cyclegan3d.gui.layers import is_series, to_volume
+from napari_cyclegan3d.gui.layers import to_volume
 
 if TYPE_CHECKING:
     import napari
@@ -108,18 +108,12 @@ class AddBar(QWidget):
 
 
 def refuse_unusable(layer: Image) -> None:
-    """Refuse a layer that is no single volume.
+    """Refuse a layer that is neither a volume nor a series of volumes.
 
     Raises:
-        InputError: It has colours, other axes than three, or is a series, whose file is
-            taken with all its frames.
+        InputError: It has colours, or other axes than (t,) z, y, x.
     """
-    if is_series(layer):
-        raise InputError(
-            f"{layer.name}: a series with 4 axes; add its file instead, of which every "
-            "frame is used"
-        )
-    to_volume(layer)
+    to_volume(layer, 0)
 
 
 def _why_not(layer: Image) -> str:

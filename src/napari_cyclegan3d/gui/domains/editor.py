@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QPushButton, QWidget
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.gui.domains.roi import PlacePicker, RegionBox, Voxel
 from napari_cyclegan3d.gui.domains.viewer import ShownSources
+from napari_cyclegan3d.gui.layers import is_series
 from napari_cyclegan3d.gui.source import Source, parse_region, region_text
 
 PLACE = re.compile(r"\s*\(?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)?\s*")
@@ -140,7 +141,8 @@ class RowEditor(QWidget):
     def _wait_for_click(self, layer: Image) -> None:
         assert self._shown.viewer is not None
         self._picker = PlacePicker(self._shown.viewer, layer, self._take_place)
-        self.said.emit(f"Click at the place in {layer.name} that previews show.")
+        which = ", of its first frame" if is_series(layer) else ""
+        self.said.emit(f"Click at the place in {layer.name} that previews show{which}.")
 
     def _take_place(self, place: Voxel) -> None:
         self.pick_button.setChecked(False)

@@ -44,6 +44,7 @@ class DomainList(QGroupBox):
         inspector: Finds out what the rows are.
         part: Which part of a file that lists a data set is meant.
         parent: Parent widget.
+        previews: Whether a row can be where the previews of a training are taken.
     """
 
     changed = Signal()  # other sources, regions or preview
@@ -56,6 +57,8 @@ class DomainList(QGroupBox):
         inspector: Inspector,
         part: Part = "train",
         parent: QWidget | None = None,
+        *,
+        previews: bool = True,
     ) -> None:
         super().__init__(title, parent)
         self._inspector, self._part = inspector, part
@@ -66,7 +69,7 @@ class DomainList(QGroupBox):
         self.add_bar = AddBar(shown.viewer)
         self.remove_button = QPushButton("Remove")
         self.remove_button.setToolTip("Take the chosen rows out of the list (Del)")
-        self.editor = RowEditor(shown, previews=part == "train")
+        self.editor = RowEditor(shown, previews=previews and part == "train")
         self.note = status_line()
         bar = QHBoxLayout()
         bar.addWidget(self.add_bar, stretch=1)

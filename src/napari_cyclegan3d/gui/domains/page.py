@@ -99,6 +99,19 @@ class DataPage(QWidget):
         for key, one in self._lists.items():
             one.set_value([item for item in sources.get(key, ()) if item is not None])
 
+    def put(self, sources: Mapping[str, Sequence[Item]], *, add: bool) -> None:
+        """Choose other sources in the domains that are named, and leave the others.
+
+        Args:
+            sources: By domain: a, b, validate_a, validate_b.
+            add: Whether those that are chosen stay.
+        """
+        for key, items in sources.items():
+            if add:
+                self._lists[key].add_all(items)
+            else:
+                self._lists[key].set_value(items)
+
     def domains(self) -> tuple[Domains, list[str]]:
         """The chosen volumes, and sentences about those that are left out.
 

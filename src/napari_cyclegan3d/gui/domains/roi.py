@@ -8,14 +8,13 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.engine.volume import Region
-from napari_cyclegan3d.gui.layers import to_volume
+from napari_cyclegan3d.gui.layers import placed_in_space, to_volume
 
 if TYPE_CHECKING:
     import napari
 
 Voxel = tuple[int, int, int]
 Bounds = list[tuple[int, int]]
-PLACED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 COLOUR = "yellow"
 FAINT = 0.3  # opacity beside the box
 WIDTH = 1 / 150  # of a line, in sides of the volume
@@ -45,14 +44,14 @@ class RegionBox:
     ) -> None:
         self._viewer, self._layer = viewer, layer
         self._on_change, self._on_end = on_change, on_end
-        self._shape = to_volume(layer).shape
+        self._shape = to_volume(layer, 0).shape
         self._bounds = bounds_of(region, self._shape)
         self._drawing = self._ended = False
         self._selected = set(viewer.layers.selection)
         self.outline = viewer.add_shapes(
             name=f"region of {layer.name}",
             ndim=3,
-            **{name: getattr(layer, name) for name in PLACED},
+            **placed_in_space(layer),
         )
         self._turn()
         self.outline.events.data.connect(self._read)
@@ -175,7 +174,7 @@ class PlacePicker:
             self._viewer.mouse_drag_callbacks.remove(self._click)
 
     def _click(self, _: object, event: Any) -> None:
-        shape = to_volume(self._layer).shape
+        shape = to_volume(self._layer, 0).shape
         if self._viewer.dims.ndisplay == 3:
             ends = self._layer.get_ray_intersections(
                 event.position, event.view_direction, event.dims_displayed

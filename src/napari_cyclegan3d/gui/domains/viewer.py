@@ -1,7 +1,6 @@
 """The layer of the viewer that shows what a row of a domain names."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -95,11 +94,13 @@ def _read(source: Source) -> Iterator[LayerData]:
 def _file_of(layer: Image) -> str | None:
     """The one file that a layer is the whole of, as far as its metadata tell."""
     try:
-        metadata = to_volume(layer).metadata
+        metadata = to_volume(layer, 0).metadata
     except InputError:
         return None
     files = metadata.get("files", ())
     if len(files) != 1 or "region" in metadata:
         return None
-    dataset = metadata.get("dataset")
-    return str(Path(files[0])) + (f"::{dataset}" if dataset else "")
+    inside = [metadata.get("dataset")]
+    if layer.ndim == 3:  # one frame of a file, not all of it
+        inside.append(metadata.get("frame"))
+    return "::".join([files[0], *(str(one) for one in inside if one is not None)])

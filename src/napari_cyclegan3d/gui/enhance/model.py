@@ -17,11 +17,10 @@ from napari_cyclegan3d.engine.checkpoint import Model, load_model
 from napari_cyclegan3d.engine.hallucination.facts import model_facts
 from napari_cyclegan3d.exchange.importing import can_import, import_beside
 from napari_cyclegan3d.gui.enhance.model_card import NOTHING, ModelCard
-from napari_cyclegan3d.gui.parts import small_button
+from napari_cyclegan3d.gui.parts import MODEL_FILES, small_button
 from napari_cyclegan3d.gui.preferences import preferences
 from napari_cyclegan3d.gui.worker import Executor, Job
 
-FILTER = "Models (*.safetensors);;Models of others (*.zip rdf.yaml *.yaml *.pt)"
 # what was chosen, the model file, the model, and the hash of its weights
 Read = tuple[Path, Path, Model, str]
 
@@ -134,7 +133,7 @@ class ModelChooser(QWidget):
 
     def _choose(self) -> None:
         start = self.path.parent if self.path else preferences().folder
-        name, _ = QFileDialog.getOpenFileName(self, "Model", str(start), FILTER)
+        name, _ = QFileDialog.getOpenFileName(self, "Model", str(start), MODEL_FILES)
         if name:
             self.select(Path(name))
 

@@ -27,7 +27,7 @@ from napari_cyclegan3d.gui.inspect.provenance import (
     source_of,
 )
 from napari_cyclegan3d.gui.layers import finest, source_name
-from napari_cyclegan3d.gui.parts import small_button, status_line
+from napari_cyclegan3d.gui.parts import MODEL_FILES, small_button, status_line
 from napari_cyclegan3d.gui.preferences import preferences
 from napari_cyclegan3d.gui.source import parse_region
 from napari_cyclegan3d.gui.views.temporary import is_private
@@ -35,7 +35,6 @@ from napari_cyclegan3d.gui.views.temporary import is_private
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-FILTER = "Models (*.safetensors)"
 ROLES = {
     "enhanced": ("Enhanced", "What a network made"),
     "raw": ("Raw", "What it was made from"),
@@ -72,7 +71,7 @@ class ChoicePage(QWidget):
         self.model.setAccessibleName("Model file")
         self.model.setToolTip(
             "<qt>The model that made the enhanced volume; standard and thorough mode "
-            "run it again</qt>"
+            "run it again. A model file, or the .zip of a bioimage.io model</qt>"
         )
         self.model_button = small_button("Choose…", "Choose the model's file")
         self.form = SettingsForm(InspectConfig, top=("mode",), hidden=("noise_region",))
@@ -171,7 +170,7 @@ class ChoicePage(QWidget):
 
     def _choose(self) -> None:
         start = self.model_path.parent if self.model_path else preferences().folder
-        name, _ = QFileDialog.getOpenFileName(self, "Model", str(start), FILTER)
+        name, _ = QFileDialog.getOpenFileName(self, "Model", str(start), MODEL_FILES)
         if name:
             self.model.setText(name)
 

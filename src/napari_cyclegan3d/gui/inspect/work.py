@@ -20,6 +20,7 @@ from napari_cyclegan3d.engine.hallucination.passes import networks_of
 from napari_cyclegan3d.engine.hallucination.settings import InspectConfig
 from napari_cyclegan3d.engine.memory import release_memory
 from napari_cyclegan3d.engine.volume import Volume
+from napari_cyclegan3d.exchange.importing import can_import, read_foreign
 from napari_cyclegan3d.gui.inspect.kept import keep, kept_path, recalled
 from napari_cyclegan3d.inspection import load, save, update_reviews
 
@@ -79,7 +80,7 @@ def run(task: Task) -> Iterator[InspectEvent]:
     try:
         if task.model is not None:
             yield Working("reading the model", 0.0)
-            model = load_model(task.model)
+            model = _model(task.model)
             if task.sha256 and model_facts(model).sha256 != task.sha256:
                 yield Warned(
                     f"{task.model.name} has changed since it made "
@@ -99,6 +100,11 @@ def run(task: Task) -> Iterator[InspectEvent]:
             for network in model.networks.values():
                 network.to("cpu")
         release_memory()
+
+
+def _model(path: Path) -> Model:
+    """A model file, or one of another program, which needs none for an inspection."""
+    return read_foreign(path).model if can_import(path) else load_model(path)
 
 
 def export(

@@ -1,50 +1,36 @@
-"""The Prepare dock: a volume, a step, and the volume before and after it."""
+"""The Prepare dock: steps, pairs, and the split by subject."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog
 
 from napari_cyclegan3d import io
+from napari_cyclegan3d.gui.closing import DockGuard, Work
 from napari_cyclegan3d.gui.drops import accept_drops
-from napari_cyclegan3d.gui.offer import Offer
-from napari_cyclegan3d.gui.parts import (
-    folded,
-    scrolled,
-    status_line,
-    tab_in_reading_order,
-)
-from napari_cyclegan3d.gui.prepare.comparison import BeforeAfter
-from napari_cyclegan3d.gui.prepare.controller import PrepareController
-from napari_cyclegan3d.gui.prepare.steps_page import StepsPage
+from napari_cyclegan3d.gui.inspect.progress import InspectProgress
+from napari_cyclegan3d.gui.prepare.opening import Opener
+from napari_cyclegan3d.gui.prepare.pair_controller import PairController
+from napari_cyclegan3d.gui.prepare.panel import PreparePanel
+from napari_cyclegan3d.gui.prepare.runner import Runner
+from napari_cyclegan3d.gui.prepare.split_controller import SplitController
+from napari_cyclegan3d.gui.prepare.step_controller import StepController
 from napari_cyclegan3d.gui.prepare.task import Grey
-from napari_cyclegan3d.gui.prepare.volume import VolumeChooser
 from napari_cyclegan3d.gui.remembered import recall, remember
-from napari_cyclegan3d.gui.status import StatusLine
 from napari_cyclegan3d.gui.worker import Executor, start_engine
 from napari_cyclegan3d.io.formats import FORMATS
 
 if TYPE_CHECKING:
     import napari
 
-WIDTH, NARROW = 400, 30
-FOLDER_KEY = "prepare/results"
+FOLDER_KEY, TAB_KEY = "prepare/results", "prepare/tab"
 
 
-class PrepareDock(QWidget):
+class PrepareDock(PreparePanel):
     """Do what has to be done to volumes before a training, and look at it.
 
     Args:
@@ -55,64 +41,89 @@ class PrepareDock(QWidget):
     def __init__(
         self, viewer: "napari.viewer.Viewer", executor: Executor = start_engine
     ) -> None:
-        super().__init__()
-        self.viewer = viewer
-        self.volume = VolumeChooser(viewer, "Volume", (Image, Labels))
-        self.volume.explain("What is prepared; it stays as it is")
-        self.steps = StepsPage(viewer)
-        self.views = BeforeAfter(viewer, executor)
-        self.history = status_line()
-        self.offer = Offer()
-        self.status = StatusLine()
-        self.progress = QProgressBar()
-        self.preview_button = QPushButton("Preview")
-        self.prepare_button = QPushButton("Prepare")
-        self.save_button = QPushButton("Save…")
-        self.cancel_button = QPushButton("Cancel")
-        self._lay_out()
-        self._explain()
-        self.controller = PrepareController(self, executor)
-        self.save_button.clicked.connect(self._choose_file)
-        accept_drops(self, viewer, self.controller.drop, (Image, Labels))
+        super().__init__(viewer, executor)
+        self._problem = ""
+        progress = InspectProgress(self.progress, self.status)
+        self._runner = Runner(executor, progress, self.status, self)
+        opener = Opener(self, viewer, self._runner, self.status, executor)
+        self._opener = opener
+        self._step = StepController(self, self._runner, opener)
+        self._pair = PairController(self, self._runner, opener)
+        self._split = SplitController(self, self._runner)
+        self._pages = self._step, self._pair, self._split
+        work = Work(
+            lambda: "A preparation is running." if self._runner.asks else "",
+            lambda: self.is_busy,
+            self._end,
+            "Cancel it and close",
+            "Let it run",
+        )
+        self._guard = DockGuard(self, viewer, work)
+        self._connect()
 
     @property
     def is_busy(self) -> bool:
         """Whether something is prepared, opened or saved."""
-        return self.controller.is_busy
+        return self._runner.is_busy
 
     def reset_choices(self, _: object = None) -> None:
         """Offer the layers that there are now; napari calls it when they change."""
         self.volume.reset_choices()
         self.steps.partner.reset_choices()
-        self.controller.on_layers()
+        self.pair_page.reset_choices()
+        self.split_page.reset_choices()
+        self._step.on_layers()
+        self._pair.on_layers()
+        self.show_problem()
 
     def choose(self, layer: Grey) -> None:
-        """Choose the layer that is prepared."""
+        """Choose the layer that is prepared by a step."""
+        self.tabs.setCurrentIndex(0)
         self.volume.choose(layer)
 
     def open(self, paths: Sequence[Path]) -> None:
         """Open files as layers, and choose the last one."""
-        self.controller.open(paths, self.volume)
+        self._opener.open(paths, self.volume)
 
     def prepare(self) -> None:
         """Do the step on the chosen layer; the result is a new layer."""
-        self.controller.prepare()
+        self._step.prepare()
 
     def preview(self, world: Sequence[float] | None = None) -> None:
         """Show the result around a place, by default of where one looks."""
-        self.controller.preview(world)
+        self._step.preview(world)
 
     def save(self, path: Path) -> None:
         """Write the chosen layer into a file, with its history."""
-        self.controller.save(path)
+        self._step.save(path)
+
+    def pair(self) -> None:
+        """Bring A and B onto one grid; the results are two new layers."""
+        self._pair.pair()
+
+    def save_pair(self, folder: Path) -> None:
+        """Write the last pair into a folder, as the command does, with its history."""
+        self._pair.save(folder)
+
+    def split(self) -> None:
+        """Divide A and B by subject, and write the lists."""
+        self._split.split()
+
+    def drop(self, items: Sequence[Grey | Path]) -> None:
+        """Give layers and files to the page that is shown."""
+        self._pages[self.tabs.currentIndex()].drop(items)
 
     def cancel(self) -> None:
         """Stop soon; nothing is changed."""
-        self.controller.cancel()
+        if self._runner.cancel():
+            self.cancel_button.setEnabled(False)
 
-    def sizeHint(self) -> QSize:
-        """Narrow, whatever is in it."""
-        return QSize(WIDTH, super().sizeHint().height())
+    def show_problem(self) -> None:
+        """Say what is wrong with what is chosen on the page that is shown."""
+        problem = self._pages[self.tabs.currentIndex()].problem()
+        if not self.is_busy and (problem or self._problem):
+            self.status.say(problem)
+        self._problem = problem
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         if event is not None and event.key() == Qt.Key.Key_Escape and self.is_busy:
@@ -142,44 +153,38 @@ class PrepareDock(QWidget):
             remember(FOLDER_KEY, str(path.parent))
             self.save(path)
 
-    def _lay_out(self) -> None:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        rows = QFormLayout()
-        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        rows.addRow("Volume", self.volume)
-        column.addLayout(rows)
-        column.addWidget(self.steps)
-        self.views_fold = folded("before and after", self.views)
-        self.history_fold = folded("what was done before", self.history)
-        column.addWidget(self.views_fold)
-        column.addWidget(self.history_fold)
-        column.addStretch()
-        layout = QVBoxLayout(self)
-        layout.addWidget(scrolled(page), stretch=1)
-        for widget in (self.offer, self.status, self.progress):
-            layout.addWidget(widget)
-        layout.addLayout(_row(self.preview_button, self.prepare_button))
-        layout.addLayout(_row(self.save_button, self.cancel_button))
-        for number in page.findChildren(QAbstractSpinBox):
-            number.setStyleSheet(f"min-width: {NARROW}px")  # napari's is 70
-        tab_in_reading_order(self)
+    def _choose_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(
+            self, "Folder for the pair", str(recall(FOLDER_KEY) or "")
+        )
+        if name:
+            remember(FOLDER_KEY, name)
+            self.save_pair(Path(name))
 
-    def _explain(self) -> None:
-        for widget, text in (
-            (self.preview_button, "The result around the middle of the view"),
-            (self.prepare_button, "Do the step; the result is a new layer"),
-            (
-                self.save_button,
-                "Write the chosen layer into a file, and its history beside it",
-            ),
-            (self.cancel_button, "Stop soon; nothing is changed (Esc)"),
-        ):
-            widget.setToolTip(f"<qt>{text}</qt>")
+    def _connect(self) -> None:
+        self._runner.busy_changed.connect(self._show_running)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.save_button.clicked.connect(self._choose_file)
+        self.save_pair_button.clicked.connect(self._choose_folder)
+        accept_drops(self, self.viewer, self.drop, (Image, Labels))
+        kept = recall(TAB_KEY)
+        self.tabs.setCurrentIndex(kept if isinstance(kept, int) else 0)
+        self.tabs.currentChanged.connect(self._turn)
+        self.show_buttons()
+        self._show_running(busy=False)
 
+    def _turn(self, index: int) -> None:
+        """Another page is shown."""
+        remember(TAB_KEY, index)
+        self.show_buttons()
+        self.show_problem()
 
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget, stretch=1)
-    return row
+    def _show_running(self, busy: bool) -> None:
+        self.cancel_button.setEnabled(busy)
+        self.progress.setVisible(busy)
+
+    def _end(self) -> None:
+        """The dock closes."""
+        self.cancel()
+        self.views.clear()
+        self.split_page.end()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 
+from napari_cyclegan3d.gui.layers import LayerData
 from napari_cyclegan3d.gui.prepare.comparison import BeforeAfter
 from napari_cyclegan3d.gui.prepare.task import Grey, Made, made_from
 
@@ -28,7 +29,7 @@ class Results:
     def add(self, made: Made) -> Grey:
         """Show a result, or a preview in the place of the one before."""
         self._take_away()
-        layer = self._new_layer(made)
+        layer = add_layer(self._viewer, made.data)
         if made.task.around is not None:
             self._preview = layer
         else:
@@ -57,15 +58,16 @@ class Results:
             self._viewer.layers.remove(self._preview)
         self._preview = None
 
-    def _new_layer(self, made: Made) -> Grey:
-        """Add a layer; what was selected stays so."""
-        data, kwargs, kind = made.data
-        selected = set(self._viewer.layers.selection)
-        layer: Image | Labels
-        if kind == "labels":
-            layer = self._viewer.add_labels(data, **kwargs, opacity=OPACITY)
-        else:
-            layer = self._viewer.add_image(data, **kwargs)
-        if selected:
-            self._viewer.layers.selection = selected
-        return layer
+
+def add_layer(viewer: "Viewer", result: LayerData) -> Grey:
+    """Add a layer; what was selected stays so."""
+    data, kwargs, kind = result
+    selected = set(viewer.layers.selection)
+    layer: Image | Labels
+    if kind == "labels":
+        layer = viewer.add_labels(data, **kwargs, opacity=OPACITY)
+    else:
+        layer = viewer.add_image(data, **kwargs)
+    if selected:
+        viewer.layers.selection = selected
+    return layer

@@ -27,8 +27,6 @@ class PrepareSettings:
 
     def __init__(self, dock: "PrepareDock") -> None:
         self._dock = dock
-        self._problem = ""
-        self._is_restored = False
 
     def task(self, around: Place | None = None, frame: int | None = None) -> Task:
         """What is to be done.
@@ -50,18 +48,14 @@ class PrepareSettings:
             )
         return Task(layer, steps.step, steps.settings(), partner, around, frame)
 
-    def on_change(self) -> None:
-        """Show what is wrong with what is chosen, and keep it."""
-        problem = ""
+    def problem(self) -> str:
+        """What is wrong with what is chosen; empty: nothing, or nothing is chosen."""
         try:
             if self._dock.volume.layer is not None:
                 self.task()
         except InputError as error:
-            problem = str(error)
-        if problem or self._problem:
-            self._dock.status.say(problem)
-        self._problem = problem
-        self._keep()
+            return str(error)
+        return ""
 
     def text(self) -> str:
         """The settings for a report, as YAML."""
@@ -77,11 +71,9 @@ class PrepareSettings:
                 with suppress(InputError):
                     self._dock.steps.set_settings(name, values)
         self._dock.steps.choose(str(recall(STEP_KEY) or ""))
-        self._is_restored = True
 
-    def _keep(self) -> None:
-        if not self._is_restored:
-            return
+    def keep(self) -> None:
+        """Remember what is set."""
         steps = self._dock.steps
         changed: dict[str, dict[str, Any]] = {}
         for name, form in steps.forms.items():

@@ -51,6 +51,13 @@ class Made:
     remarks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Written:
+    """Files are in their places, all that `sentence` tells of."""
+
+    sentence: str
+
+
 @dataclass(frozen=True, eq=False)
 class Opened:
     """The layers of a file."""

@@ -61,9 +61,9 @@ def run(task: Task) -> Iterator[Event | Made]:
                 continue
             if isinstance(event, Warned):
                 remarks.append(event.message)
-            yield _within(event, number * each, each * (1 - READING))
+            yield within(event, number * each, each * (1 - READING))
         begun = (number + 1 - READING) * each
-        shown = yield from _voxels(results[-1], begun, each * READING)
+        shown = yield from voxels_of(results[-1], begun, each * READING)
         sources.append(source)
         voxels.append(shown)
     data = _layer_data(task, sources, results, voxels)
@@ -108,10 +108,16 @@ def _span(centre: float, size: int) -> slice:
     return slice(start, start + side)
 
 
-def _voxels(
+def voxels_of(
     result: Volume, begun: float, share: float
 ) -> Generator[Event, None, NDArray[Any]]:
-    """What is shown of a result; beyond a GiB it is computed as it is looked at."""
+    """What is shown of a result; beyond a GiB it is computed as it is looked at.
+
+    Args:
+        result: A prepared volume.
+        begun: How much of all the work is done before, from 0 to 1.
+        share: How much of it this is.
+    """
     size = int(np.prod(result.shape)) * result.dtype.itemsize
     if isinstance(result.array, np.ndarray) or size > EAGER_BYTES:
         shown: NDArray[Any] = for_display(result, lazy=True)
@@ -167,7 +173,7 @@ def _stacked(layer: Grey, results: Sequence[Volume], voxels: Sequence[Any]) -> A
     return dask.array.stack(voxels)
 
 
-def _within(event: Event, begun: float, share: float) -> Event:
+def within(event: Event, begun: float, share: float) -> Event:
     """An event with what it says of its part as a part of the whole."""
     if isinstance(event, Working):
         return Working(begun + share * event.fraction, event.text)

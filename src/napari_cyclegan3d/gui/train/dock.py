@@ -1,5 +1,6 @@
 """The Train dock: domains, settings, and a training to watch, pause and stop."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_cyclegan3d.engine.errors import InputError
 from napari_cyclegan3d.engine.runs import RunFolder
 from napari_cyclegan3d.gui.closing import DockGuard, Work
+from napari_cyclegan3d.gui.source import Item
+from napari_cyclegan3d.gui.train.choosing import choose
 from napari_cyclegan3d.gui.train.clipboard import copy_command, copy_yaml
 from napari_cyclegan3d.gui.train.controller import State, TrainController
 from napari_cyclegan3d.gui.train.panel import TrainPanel
@@ -136,6 +139,19 @@ class TrainDock(TrainPanel):
             Whether that is possible; the status says why it is not.
         """
         return not self.is_busy and show_run(self, path)
+
+    def choose(self, sources: Mapping[str, Sequence[Item]], *, pairs: bool) -> bool:
+        """Choose what another dock has prepared.
+
+        Args:
+            sources: By domain (a, b, validate_a, validate_b); others stay as they are.
+            pairs: Whether they are pairs, which are added and trained on as such; else
+                they are chosen instead of what is in these domains.
+
+        Returns:
+            Whether that is possible; the status says why it is not.
+        """
+        return choose(self, sources, pairs=pairs)
 
     def use_model(self) -> None:
         """Open the Enhance dock with the model of the run."""

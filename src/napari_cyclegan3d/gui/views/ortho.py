@@ -44,13 +44,14 @@ class OrthogonalViews(QWidget):
         self._viewer, self._on_close = viewer, on_close
         self._busy = self._ended = False
         self.models = [ViewerModel(title="rows"), ViewerModel(title="columns")]
+        # before the layers, of which napari 0.8 takes no more than one at first
+        self._canvases = [QtViewer(model) for model in self.models]
         self._copies: dict[Layer, list[Layer]] = {}
         self._links_of: dict[Layer, list[_Link]] = {}
         ours = (shown.raw, shown.enhanced, shown.truth, shown.residual, shown.suspects)
         for layer in viewer.layers:  # in the order in which they are drawn
             if layer in ours:
                 self._add(layer, partial(_mirror, layer))
-        self._canvases = [QtViewer(model) for model in self.models]
         split = QSplitter(Qt.Orientation.Horizontal)
         for canvas in self._canvases:
             canvas.setMinimumSize(SMALLEST, SMALLEST)

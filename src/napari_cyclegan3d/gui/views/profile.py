@@ -7,7 +7,6 @@ from napari.layers import Shapes
 from numpy.typing import NDArray
 
 from napari_cyclegan3d.gui.canvas import camera_of
-from napari_cyclegan3d.gui.domains.roi import PLACED
 from napari_cyclegan3d.gui.layers import finest
 from napari_cyclegan3d.gui.views.grid import grid_of, in_plane
 from napari_cyclegan3d.gui.views.profile_data import Profile, Source, profile
@@ -24,6 +23,7 @@ from napari_cyclegan3d.gui.worker import Executor, Failure, Job
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+PLACED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 WIDTH = 1 / 250  # in sides of the volume
 LONG = 300  # at first, in pixels of the canvas
 INTERVAL_MS = 100

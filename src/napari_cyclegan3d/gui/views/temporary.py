@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
-from napari_cyclegan3d.gui.canvas import canvas_of
+from napari_cyclegan3d.gui.canvas import text_of
 from napari_cyclegan3d.gui.views.shown import Shown
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ class Caption:
     """
 
     def __init__(self, viewer: "Viewer") -> None:
-        canvas = canvas_of(viewer)
-        overlays = getattr(canvas, "overlays", None)
-        self._overlay = canvas.text_overlay if overlays is None else overlays.text
+        self._overlay = text_of(viewer)
         self._changed = Changed()
         self._lines: dict[str, str] = {}
 
