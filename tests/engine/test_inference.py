@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_cyclegan3d.engine import translation
+from napari_cyclegan3d.engine import demands, translation
 from napari_cyclegan3d.engine.checkpoint import Direction, Model
 from napari_cyclegan3d.engine.config import EnhanceConfig
 from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
@@ -157,7 +157,7 @@ def test_a_halo_one_stride_too_narrow_would_be_seen(
 
     result = enhanced(volume, model, direction=direction, tile=tile)
     assert relative_error(result, reference) < 1e-5
-    monkeypatch.setattr(translation, "measure_halo", narrow)
+    monkeypatch.setattr(demands, "measure_halo", narrow)
     result = enhanced(volume, model, direction=direction, tile=tile)
     assert relative_error(result, reference) > 1e-3
 

@@ -4,22 +4,26 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Literal
 
 import torch
 
 from napari_cyclegan3d.engine.checkpoint import Model
 from napari_cyclegan3d.engine.config import EnhanceConfig, TrainConfig
-from napari_cyclegan3d.engine.devices import choose_device, is_memory_shortage
-from napari_cyclegan3d.engine.errors import InputError, MemoryShortageError
-from napari_cyclegan3d.engine.foreign import ForeignGenerator, fit_foreign
+from napari_cyclegan3d.engine.demands import (
+    check_size,
+    device_for,
+    intensities_of,
+    pad_of,
+    reach_of,
+)
+from napari_cyclegan3d.engine.devices import is_memory_shortage
+from napari_cyclegan3d.engine.errors import MemoryShortageError
+from napari_cyclegan3d.engine.foreign import ForeignGenerator
 from napari_cyclegan3d.engine.intensity import (
     Intensity,
-    check_contrast,
-    fit_intensity,
 )
-from napari_cyclegan3d.engine.networks import Generator, freeze_norms, measure_halo
+from napari_cyclegan3d.engine.networks import Generator, freeze_norms
 from napari_cyclegan3d.engine.planning import Sizes
 from napari_cyclegan3d.engine.precision import converted, fastest_precision
 from napari_cyclegan3d.engine.reading import Reader
@@ -28,9 +32,7 @@ from napari_cyclegan3d.engine.streaming import trace
 from napari_cyclegan3d.engine.tiling import (
     AxisTile,
     Joiner,
-    Pad,
     Part,
-    Reach,
     Span,
     Tile,
     cores,
@@ -41,7 +43,6 @@ from napari_cyclegan3d.engine.tiling import (
 from napari_cyclegan3d.engine.volume import Region, Shape, Volume
 from napari_cyclegan3d.engine.work import Work
 
-SMALLEST_SIDE = 2
 # patches of a volume on which instance norms are measured
 SAMPLE = 32
 
@@ -84,10 +85,10 @@ class Translation:
     ) -> None:
         self.volume, self.scale = volume, model.scale(config.direction)
         network = model.generator(config.direction)
-        _check(volume, network, self.scale)
+        check_size(volume, network, self.scale)
         self.shape = output_shape(volume.shape, self.scale)
-        device, why = _device(network, config.device)
-        fit_in, fit_out = _intensities(volume, model, config)
+        device, why = device_for(network, config.device)
+        fit_in, fit_out = intensities_of(volume, model, config)
         network = network.to(device).eval()
         self.mode: Literal["exact", "blend"] = config.mode
         self.overlap = config.overlap
@@ -102,7 +103,7 @@ class Translation:
         streams = self.mode == "exact" and network.dims == 3 and not is_foreign
         self.program = trace(network) if streams else None
         self.network = converted(network, dtype)
-        reader = Reader(volume, fit_in, self.network, device, _pad(network))
+        reader = Reader(volume, fit_in, self.network, device, pad_of(network))
         self.work = Work(reader, self.program, dtype, fit_out)
         chunks = chunks or (1, 1, 1)
         # blended tiles overlap anyway; their planes are joined to whole chunks
@@ -191,7 +192,7 @@ class Translation:
         return min(planes, depth), min(y, height), min(x, width)
 
     def _sizes(self, chunks: Shape, budget: int) -> Sizes:
-        reach = _reach(self.network)
+        reach = reach_of(self.network)
         z, y, x = (
             math.lcm(one.stride, max(1, round(side / self.scale)))
             for one, side in zip(reach, chunks, strict=True)
@@ -313,68 +314,3 @@ class Translation:
                 f"{self.device} has too little memory even for the smallest tile; "
                 "close other programs or use --device cpu"
             )
-
-
-def _device(network: Generator, name: str) -> tuple[torch.device, str]:
-    """Where a network computes, and why there."""
-    if isinstance(network, ForeignGenerator) and network.foreign.form == "onnx":
-        choose_device(name)  # refuses what there is not
-        return torch.device("cpu"), "cpu (graphs in ONNX run there)"
-    return choose_device(name)
-
-
-def _pad(network: Generator) -> Pad:
-    """What lies beyond the borders of a volume."""
-    if isinstance(network, ForeignGenerator):
-        return network.foreign.pad
-    return "reflect"
-
-
-def _reach(network: Generator) -> tuple[Reach, Reach, Reach]:
-    """How a network sees along z, y and x."""
-    if isinstance(network, ForeignGenerator):
-        found = [
-            Reach(
-                side.stride,
-                (side.halo, side.halo),
-                side.least,
-                not side.step,
-                side.rim if side.step else 0,
-            )
-            for side in network.foreign.sides
-        ]
-        z = found[0] if network.dims == 3 else Reach(1, (0, 0))
-        return z, found[-2], found[-1]
-    seen = Reach(network.stride, measure_halo(network))
-    return (seen if network.dims == 3 else Reach(1, (0, 0))), seen, seen
-
-
-def _intensities(
-    volume: Volume, model: Model, config: EnhanceConfig
-) -> tuple[Intensity, Intensity]:
-    """The transforms of the input and of the output."""
-    header = model.header
-    if header.foreign is not None:
-        return fit_foreign(header.foreign, volume), Intensity(offset=0, gain=1)
-    fits = header.intensity_a, header.intensity_b
-    fit_in, fit_out = fits if config.direction == "a_to_b" else fits[::-1]
-    if header.config.intensity.scope != "volume":
-        check_contrast(volume)
-        return fit_in, fit_out
-    fit_in = fit_intensity([volume], header.config.intensity)
-    # srgan: the same scan, only finer
-    return fit_in, fit_in if header.config.method == "srgan" else fit_out
-
-
-def _check(volume: Volume, network: Generator, scale: Fraction) -> None:
-    shape = volume.shape
-    if min(shape[3 - network.dims :]) < SMALLEST_SIDE:
-        kind = "a single slice" if network.dims == 3 else "a single line"
-        raise InputError(
-            f"{volume.name}: shape {shape} is {kind}; the model is {network.dims}D and "
-            f"needs at least {SMALLEST_SIDE} voxels along each axis that it sees"
-        )
-    if min(output_shape(shape, scale)) < 1:
-        raise InputError(
-            f"{volume.name}: shape {shape} is too small to be reduced by {1 / scale}"
-        )
