@@ -115,14 +115,16 @@ class _MemoryWatch:
 
 def _memory() -> tuple[int, int]:
     """Bytes in anonymous pages, and in all pages, of this process."""
-    lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    lines = dict(
+        line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines()
+    )
     anonymous, resident = (int(lines[one].split()[0]) for one in ("RssAnon", "VmRSS"))
     return anonymous * 1024, resident * 1024
 
 
 def available_bytes() -> int:
     """Memory that a new process may take on this machine."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     found = next(line for line in lines if line.startswith("MemAvailable"))
     return int(found.split()[1]) * 1024
 
@@ -134,7 +136,9 @@ def _core_seconds() -> float:
 
 def _busy_seconds() -> float:
     """Time that all cores of the machine have worked since it started."""
-    first = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    first = (
+        Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0].split()[1:]
+    )
     user, nice, system, _, _, irq, softirq = (int(one) for one in first[:7])
     return (user + nice + system + irq + softirq) / TICKS
 
@@ -245,7 +249,7 @@ def machine(device: str) -> dict[str, str]:
     """What the figures belong to."""
     names = [
         line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
     found = {

@@ -85,7 +85,7 @@ def _figures_of(script: str, *options: str, folder: Path) -> dict[str, float]:
     subprocess.run(
         [*command, *options, "--json", str(path)], check=True, capture_output=True
     )
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(encoding="utf-8"))
     return {name: one for name, one in found.items() if not isinstance(one, str)}
 
 

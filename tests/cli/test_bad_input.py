@@ -25,18 +25,22 @@ def bad(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     io.write(Volume(noise[:8]), folder / "thin.tif")
     io.write(Volume(np.full(shape, 7, np.uint8)), folder / "constant.tif")
     io.write(Volume(np.full(shape, np.nan, np.float32)), folder / "nothing.tif")
-    (folder / "text.tif").write_text("z,y,x\n1,2,3\n" * 100)
+    (folder / "text.tif").write_text("z,y,x\n1,2,3\n" * 100, encoding="utf-8")
     (folder / "empty.tif").touch()
     (folder / "picture.gif").write_bytes(b"GIF89a of something")
     (folder / "folder").mkdir()
     whole = (scans / "oblique.nii.gz").read_bytes()
     (folder / "truncated.nii.gz").write_bytes(whole[: len(whole) // 2])
-    (folder / "text.safetensors").write_text("no weights at all\n" * 10)
-    (folder / "broken.yaml").write_text("steps: [1, 2\npatch: }")
-    (folder / "list.yaml").write_text("- steps\n- patch\n")
-    (folder / "unknown.yaml").write_text("steps: 3\noptim: {learning_rate: 1}\n")
-    (folder / "huge.yaml").write_text("steps: 1" + "0" * 5000)
-    (folder / "number.yaml").write_text("5: 6\n")
+    (folder / "text.safetensors").write_text(
+        "no weights at all\n" * 10, encoding="utf-8"
+    )
+    (folder / "broken.yaml").write_text("steps: [1, 2\npatch: }", encoding="utf-8")
+    (folder / "list.yaml").write_text("- steps\n- patch\n", encoding="utf-8")
+    (folder / "unknown.yaml").write_text(
+        "steps: 3\noptim: {learning_rate: 1}\n", encoding="utf-8"
+    )
+    (folder / "huge.yaml").write_text("steps: 1" + "0" * 5000, encoding="utf-8")
+    (folder / "number.yaml").write_text("5: 6\n", encoding="utf-8")
     (folder / "bytes.yaml").write_bytes(b"\xff\xfe\x00steps")
     return folder
 
@@ -175,11 +179,11 @@ def test_enhance_refuses_wrong_use_and_writes_nothing(
     run_1x: Path,
     tmp_path: Path,
 ) -> None:
-    (bad / "steps.yaml").write_text("steps: 3")
+    (bad / "steps.yaml").write_text("steps: 3", encoding="utf-8")
     (tmp_path / "here.tif").write_bytes(b"an older result")
     (tmp_path / "folder.tif").mkdir()
     (tmp_path / "strange.zarr").mkdir()
-    (tmp_path / "strange.zarr" / "notes.txt").write_text("mine")
+    (tmp_path / "strange.zarr" / "notes.txt").write_text("mine", encoding="utf-8")
     before = contents(tmp_path)
     model = (case.model or str(run_1x / "model.safetensors")).format(bad=bad)
     output = tmp_path / (case.output or "new.tif")
@@ -339,7 +343,7 @@ def test_train_refuses_to_resume_what_was_never_started_or_is_damaged(
 def test_train_refuses_a_run_folder_that_cannot_be_made(
     command: Command, scans: Path, tiny: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     arguments = ["--a", scans / "fast.tif", "--b", scans / "slow.tif"]
     outcome = command("train", *arguments, "--run", tmp_path / "file" / "run", *tiny)
     assert outcome.code == 1

@@ -53,10 +53,10 @@ def test_an_existing_output_is_replaced_only_when_asked(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "model.safetensors"
-    output.write_text("mine")
+    output.write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="--overwrite"):
         run(checkpoint, "-o", output)
-    assert output.read_text() == "mine"
+    assert output.read_text(encoding="utf-8") == "mine"
     assert run(checkpoint, "-o", output, "--overwrite") == 0
     assert load_model(output).header.scale == 1
 

@@ -209,7 +209,9 @@ def test_a_yaml_file_may_hold_a_part_of_a_section(
     command: Callable[..., Any], scans: Path, tiny: list[str], tmp_path: Path
 ) -> None:
     part = tmp_path / "part.yaml"
-    part.write_text("steps: 1\nloss:\n  cycle_a: 7\noptim: {ema: 0.5}\n")
+    part.write_text(
+        "steps: 1\nloss:\n  cycle_a: 7\noptim: {ema: 0.5}\n", encoding="utf-8"
+    )
     volumes = ["--a", scans / "fast.tif", "--b", scans / "slow.tif"]
     options = [option for option in tiny if not option.startswith("--steps")]
     options += ["--config", str(part), "--loss.cycle-b=8"]

@@ -112,7 +112,7 @@ def test_settings_come_from_a_file_and_from_options(
     command: Command, heads: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "pad.yaml"
-    config.write_text("margin: [4, 4, 4]\nmultiple: 1\n")
+    config.write_text("margin: [4, 4, 4]\nmultiple: 1\n", encoding="utf-8")
     out = tmp_path / "out.tif"
     result = command(
         "prepare", "pad", heads / "sub-0_T1w.nii.gz", "-o", out,
@@ -130,7 +130,9 @@ def test_warnings_are_printed_and_kept(
     result = command("prepare", "brain-mask", source, "-o", out, "--method=otsu")
     assert result.code == 0
     assert "warning: sub-0_T1w.nii.gz: the mask is the largest object" in result.err
-    content = json.loads(out.with_name("mask.nii.gz.prepared.json").read_text())
+    content = json.loads(
+        out.with_name("mask.nii.gz.prepared.json").read_text(encoding="utf-8")
+    )
     assert "not a brain extraction" in content["records"][0]["remarks"][0]
 
 
@@ -265,7 +267,9 @@ def test_the_command_that_trains_on_a_pair_is_told_and_works(
     assert (words[-1], run) == ("--run", "run")
     trained = command(*words, tmp_path / "run", *tiny, "--steps=1")
     assert trained.code == 0, trained.err
-    assert "pairs: true" in (tmp_path / "run" / "config.yaml").read_text()
+    assert "pairs: true" in (tmp_path / "run" / "config.yaml").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_frames_of_a_series_go_to_files_of_their_own(

@@ -34,7 +34,7 @@ def test_a_printed_preset_is_a_file_of_settings_that_names_its_source(
     name: str, command: Command, tmp_path: Path
 ) -> None:
     shown = command("presets", name).out
-    (tmp_path / "preset.yaml").write_text(shown)
+    (tmp_path / "preset.yaml").write_text(shown, encoding="utf-8")
     assert load_yaml(tmp_path / "preset.yaml") == load_preset(name).settings
     assert f"# Source: {load_preset(name).source}\n" in shown
 
@@ -58,7 +58,9 @@ def test_an_unknown_preset_ends_with_one_sentence(command: Command) -> None:
 def test_train_begins_with_a_preset_and_the_yaml_file_and_options_override_it(
     command: Command, scans: Path, tiny: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.yaml").write_text("loss: {cycle_a: 7, cycle_b: 7}\n")
+    (tmp_path / "mine.yaml").write_text(
+        "loss: {cycle_a: 7, cycle_b: 7}\n", encoding="utf-8"
+    )
     arguments = ["--a", scans / "fast.tif", "--b", scans / "slow_2x.tif"]
     arguments += ["--run", tmp_path / "run", "--preset=fibre-ct-2x", *tiny]
     arguments += ["--config", tmp_path / "mine.yaml", "--loss.cycle-b=8", "--batch=1"]

@@ -83,10 +83,10 @@ def test_ctrl_c_stops_a_search_between_two_steps_and_keeps_it(
     assert process.returncode == 1
     assert "the same command goes on" in err
     assert "Traceback" not in err
-    done = len(table.read_text().splitlines()) - 1
+    done = len(table.read_text(encoding="utf-8").splitlines()) - 1
     outcome = command(*arguments, f"--trials={done + 1}")
     assert outcome.code == 0, outcome.err
-    assert len(table.read_text().splitlines()) - 1 == done + 1
+    assert len(table.read_text(encoding="utf-8").splitlines()) - 1 == done + 1
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ def wait_until(condition: Callable[[], object], running: subprocess.Popen[str]) 
 
 
 def last_step(run: Path) -> int:
-    return int((run / "metrics.csv").read_text().splitlines()[-1].split(",")[0])
+    return int(
+        (run / "metrics.csv").read_text(encoding="utf-8").splitlines()[-1].split(",")[0]
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -147,7 +149,7 @@ def test_a_training_that_was_killed_goes_on_from_its_last_saved_state(
     resume = ["train", *volumes, "--run", run, "--resume", f"--steps={step + 2}"]
     outcome = command(*resume)
     assert outcome.code == 0, outcome.err
-    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    lines = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert [line.split(",")[0] for line in lines] == [
         str(one) for one in range(1, step + 3)
     ]

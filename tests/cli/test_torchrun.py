@@ -53,7 +53,10 @@ def test_torchrun_trains_with_two_processes_of_which_one_writes_and_speaks(
     model = tmp_path / "run" / "model.safetensors"
     assert done.stdout.count(f"model: {model}") == 1
     assert done.stdout.count("training on cpu, as asked; needs about") == 1
-    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 1 + 3
+    assert (
+        len((tmp_path / "run" / "metrics.csv").read_text(encoding="utf-8").splitlines())
+        == 1 + 3
+    )
 
     volumes = ["--a", scans / "fast.tif", "--b", scans / "slow.tif"]
     alone = ["--run", tmp_path / "alone", *tiny, *options, "--batch=2"]

@@ -41,7 +41,7 @@ def test_a_run_folder_holds_everything_that_training_produced(run_1x: Path) -> N
     metrics = rows(run_1x)
     assert [row["step"] for row in metrics] == ["1", "2", "3"]
     assert all(math.isfinite(float(v)) for row in metrics for v in row.values())
-    log = (run_1x / "log.txt").read_text().splitlines()
+    log = (run_1x / "log.txt").read_text(encoding="utf-8").splitlines()
     assert log == ["step 0: started on cpu, as asked", "step 2: saved", "step 3: saved"]
     for preview in (run_1x / "previews").glob("*.png"):
         picture = np.asarray(Image.open(preview))

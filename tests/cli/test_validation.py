@@ -85,7 +85,7 @@ def test_a_dataset_file_names_its_own_volumes_to_validate_on(
             part: [{"path": f"{domain}{n}.tif"}]
             for part, n in (("train", 1), ("validate", 2))
         }
-        (folder / f"{domain}.json").write_text(json.dumps(lists))
+        (folder / f"{domain}.json").write_text(json.dumps(lists), encoding="utf-8")
     outcome = train("--a", folder / "a.json", "--b", folder / "b.json")
     assert outcome.code == 0, outcome.err
     assert trained_on(folder) == ({"a1.tif"}, {"b1.tif"})
@@ -98,7 +98,7 @@ def test_a_dataset_file_without_such_a_list_is_trained_on_alone(
 ) -> None:
     for domain in "ab":
         lists = {"train": [{"path": f"{domain}1.tif"}]}
-        (folder / f"{domain}.json").write_text(json.dumps(lists))
+        (folder / f"{domain}.json").write_text(json.dumps(lists), encoding="utf-8")
     outcome = train("--a", folder / "a.json", "--b", folder / "b.json")
     assert outcome.code == 0, outcome.err
     assert scored_steps(folder) == []
@@ -182,7 +182,7 @@ def test_a_dataset_file_of_one_domain_alone_cannot_be_scored_and_says_so(
     }
     for n in (1, 2):
         io.write(io.read(folder / f"a{n}.tif"), folder / f"c{n}.h5")
-    (folder / "a.json").write_text(json.dumps(entries))
+    (folder / "a.json").write_text(json.dumps(entries), encoding="utf-8")
     outcome = train("--a", folder / "a.json", "--b", folder / "b1.tif")
     assert outcome.code == 0, outcome.err
     assert "nothing of domain B is listed to validate on" in outcome.err

@@ -75,7 +75,10 @@ def refused(run: Path, config: TrainConfig, domains: Domains) -> dict[str, Any]:
 
 def threads_of_the_group() -> list[str]:
     """A thread of gloo that lives when Python ends can abort the process."""
-    names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
+    names = [
+        task.read_text(encoding="utf-8")
+        for task in Path("/proc/self/task").glob("*/comm")
+    ]
     return [name for name in names if "gloo" in name]
 
 

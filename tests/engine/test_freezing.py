@@ -92,7 +92,7 @@ def test_a_training_with_instance_norm_ends_as_a_model_without_tiles(
     said = "generators converted to frozen statistics of 64 patches at step 3"
     assert said in events[at].message
     assert (kinds[at - 1], events[at - 1].step) == ("StepDone", 3)
-    assert said in (tmp_path / "run" / "log.txt").read_text()
+    assert said in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,9 @@ def test_memory_that_is_released_goes_back_to_the_system() -> None:
     def resident() -> int:
         lines = dict(
             line.split(":")
-            for line in Path("/proc/self/status").read_text().splitlines()
+            for line in Path("/proc/self/status")
+            .read_text(encoding="utf-8")
+            .splitlines()
         )
         return int(lines["VmRSS"].split()[0]) * 1024
 

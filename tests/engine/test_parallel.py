@@ -122,7 +122,7 @@ def test_one_process_writes_and_draws_previews(together: Any) -> None:
     assert not (folder / "run 1").exists()
     assert first["kinds"] == one["kinds"]
     assert second["kinds"] == [kind for kind in one["kinds"] if kind != "PreviewReady"]
-    lines = (folder / "run 0" / "metrics.csv").read_text().splitlines()
+    lines = (folder / "run 0" / "metrics.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 1 + 4
 
 

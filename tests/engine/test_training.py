@@ -201,7 +201,7 @@ def test_a_killed_and_resumed_training_equals_an_uninterrupted_one(
     events = train(config, blobs, tmp_path / "alive")
     until(events, StepDone, 6)  # two steps after the saved state
     shutil.copytree(tmp_path / "alive", run)
-    assert len((run / "metrics.csv").read_text().splitlines()) > 1 + 4
+    assert len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) > 1 + 4
     first, *_ = train(config, blobs, run, resume=True)
     assert first.step == 4
     assert_same_run(run, uninterrupted(config))
@@ -484,7 +484,7 @@ def test_a_training_that_diverges_says_so_and_leaves_the_last_good_state(
     steps = []
     with pytest.raises(InputError) as refusal:
         steps += [event.step for event in events if isinstance(event, StepDone)]
-    last = len((run / "metrics.csv").read_text().splitlines()) - 1
+    last = len((run / "metrics.csv").read_text(encoding="utf-8").splitlines()) - 1
     assert last > 1
     message = str(refusal.value)
     assert message.startswith(f"training diverged at step {last + 1}: ")

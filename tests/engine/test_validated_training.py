@@ -55,7 +55,7 @@ def test_validations_come_when_due_and_the_best_models_are_kept(
     for path, step in zip(RunFolder(run).best_models(), kept, strict=True):
         assert load_model(path).header.provenance.steps == step
         assert next(event for event in events if event.step == step).best
-    lines = (run / "validation.csv").read_text().splitlines()
+    lines = (run / "validation.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].split(",")[0] == "step"
     assert len(lines) == 8
 
@@ -145,9 +145,9 @@ def test_a_failed_training_goes_back_with_other_weights_and_says_why(
     events = list(train(config, blobs, run))
     assert [event.step for event in of(StepDone, events)] == [1, 2, 3, 4, 3, 4, 5, 6]
     assert of(Balanced, events) == [Balanced(2, "inverted")]
-    rows = (run / "metrics.csv").read_text().splitlines()[1:]
+    rows = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert [int(row.split(",")[0]) for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert "step 4: inverted" in (run / "log.txt").read_text()
+    assert "step 4: inverted" in (run / "log.txt").read_text(encoding="utf-8")
     first, second = (event for event in of(StepDone, events) if event.step == 4)
     assert first.terms != second.terms
 
@@ -174,7 +174,7 @@ def test_a_training_that_stays_inverted_is_tried_again_and_then_left_alone(
     assert len({event.reason.split("with")[1] for event in back}) == 3
     assert "balancing stops" in balanced[-1].reason
     assert of(StepDone, events)[-1].step == 90
-    assert "balancing stops" in (run / "log.txt").read_text()
+    assert "balancing stops" in (run / "log.txt").read_text(encoding="utf-8")
     last = load_state(RunFolder(run).states()[-1])
     assert last["gan"]["kickstart"] == back[-1].step + 150
 

@@ -170,7 +170,7 @@ def test_a_picture_shows_baseline_and_each_model_beside_truth_and_difference(
 def test_a_folder_that_holds_something_is_refused_and_left_alone(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     for overwrite in (False, True):
         with pytest.raises(InputError, match="another folder"):
             Report(tmp_path, overwrite=overwrite)
@@ -200,8 +200,8 @@ def test_an_earlier_report_is_replaced_only_on_demand(written: Path) -> None:
 def test_what_a_report_links_to_is_never_removed(written: Path, tmp_path: Path) -> None:
     treasure = tmp_path / "elsewhere" / "treasure.txt"
     treasure.parent.mkdir()
-    treasure.write_text("keep")
+    treasure.write_text("keep", encoding="utf-8")
     (written / "pictures").rename(tmp_path / "moved")
     (written / "pictures").symlink_to(treasure.parent)
     Report(written, overwrite=True)
-    assert treasure.read_text() == "keep"
+    assert treasure.read_text(encoding="utf-8") == "keep"

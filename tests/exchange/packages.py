@@ -108,7 +108,7 @@ def package(
     image = grey((1, 1, *(length,) * dims))
     weights = {"torchscript": "weights.pt", "onnx": "weights.onnx"}[form]
     (folder / weights).write_bytes(content)
-    (folder / "README.md").write_text("# Test")
+    (folder / "README.md").write_text("# Test", encoding="utf-8")
     np.save(folder / "input.npy", image)
     ends = (1, 1, *(length * scale,) * dims)
     np.save(folder / "output.npy", grey(ends))
@@ -180,12 +180,14 @@ def _file(path: Path) -> Words:
 
 def write(folder: Path, words: Words) -> None:
     """Write the description of a package."""
-    (folder / "rdf.yaml").write_text(yaml.safe_dump(words, sort_keys=False))
+    (folder / "rdf.yaml").write_text(
+        yaml.safe_dump(words, sort_keys=False), encoding="utf-8"
+    )
 
 
 def changed(folder: Path, **changes: Any) -> Path:
     """The same package with another description."""
-    words = yaml.safe_load((folder / "rdf.yaml").read_text())
+    words = yaml.safe_load((folder / "rdf.yaml").read_text(encoding="utf-8"))
     write(folder, {**words, **changes})
     return folder
 

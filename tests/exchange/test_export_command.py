@@ -80,14 +80,14 @@ def test_a_card_is_written_beside_its_pictures(
 def test_nothing_is_replaced_unless_asked(
     name: str, export: Export, training: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / name).write_text("mine")
+    (tmp_path / name).write_text("mine", encoding="utf-8")
     kind = "torchscript" if name == "model.pt" else "card"
     output = tmp_path / ("model.pt" if name == "model.pt" else "card.md")
     usual = (training / "model.safetensors", "--format", kind, "-o", output)
     code, _, err = export(*usual)
     assert code == 1
     assert f"{tmp_path / name}: exists already; replace it with --overwrite" in err
-    assert (tmp_path / name).read_text() == "mine"
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
     assert export(*usual, "--overwrite")[0] == 0
 
 

@@ -73,7 +73,7 @@ def predicted_sides(folder: Path, image: Arrays) -> tuple[int, int]:
 
 
 def load_scale(folder: Path) -> int:
-    words = yaml.safe_load((folder / "rdf.yaml").read_text())
+    words = yaml.safe_load((folder / "rdf.yaml").read_text(encoding="utf-8"))
     return round(1 / words["outputs"][0]["axes"][-1]["scale"])
 
 
@@ -304,7 +304,10 @@ def test_format_04_says_the_same_in_other_words(tmp_path: Path) -> None:
 def test_what_is_imported_beside_a_package_replaces_nothing(tmp_path: Path) -> None:
     folder = package(tmp_path / "made", torchscript(Doubling(2), 2), 2)
     mine = tmp_path / "made" / "made.safetensors"
-    mine.write_text("mine")
+    mine.write_text("mine", encoding="utf-8")
     first = import_beside(folder / "rdf.yaml", tmp_path)
-    assert (first.name, mine.read_text()) == ("made-2.safetensors", "mine")
+    assert (first.name, mine.read_text(encoding="utf-8")) == (
+        "made-2.safetensors",
+        "mine",
+    )
     assert import_beside(folder / "rdf.yaml", tmp_path) == first

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def words_of(folder: Path) -> Words:
-    words: Words = yaml.safe_load((folder / "rdf.yaml").read_text())
+    words: Words = yaml.safe_load((folder / "rdf.yaml").read_text(encoding="utf-8"))
     return words
 
 
@@ -239,7 +239,7 @@ def test_what_is_no_model_at_all_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "none.zip", "no such file")
     refused(tmp_path, "no rdf.yaml")
     text = tmp_path / "rdf.yaml"
-    text.write_text("[" * 5000)
+    text.write_text("[" * 5000, encoding="utf-8")
     refused(text, "no YAML")
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"x")

@@ -273,7 +273,7 @@ def foreign_package(tmp_path: Path) -> Callable[[int], Path]:
             "outputs": [{"id": "output", "axes": made}],
             "weights": {"torchscript": {"source": "weights.pt"}},
         }
-        (package / "rdf.yaml").write_text(yaml.safe_dump(words))
+        (package / "rdf.yaml").write_text(yaml.safe_dump(words), encoding="utf-8")
         return package
 
     return make

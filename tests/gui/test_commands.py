@@ -77,7 +77,7 @@ def test_the_yaml_read_back_gives_the_same_settings(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     config = parse(TrainConfig, changes)
-    (tmp_path / "settings.yaml").write_text(settings_yaml(config))
+    (tmp_path / "settings.yaml").write_text(settings_yaml(config), encoding="utf-8")
     assert parse(TrainConfig, load_yaml(tmp_path / "settings.yaml")) == config
 
 

@@ -292,7 +292,7 @@ def test_a_source_that_is_removed_meanwhile_does_no_harm(
 
 def text_file(folder: Path) -> tuple[Path, str]:
     path = folder / "notes.safetensors"
-    path.write_text("no weights " * 50)
+    path.write_text("no weights " * 50, encoding="utf-8")
     return path, "not a safetensors file"
 
 

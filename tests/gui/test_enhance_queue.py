@@ -270,7 +270,7 @@ def test_one_failure_does_not_stop_the_queue_and_is_told(
 def test_what_cannot_be_enhanced_is_refused_when_it_is_added(
     dock: EnhanceDock, tmp_path: Path
 ) -> None:
-    (tmp_path / "notes.txt").write_text("no volume")
+    (tmp_path / "notes.txt").write_text("no volume", encoding="utf-8")
     colours = Image(np.zeros((40, 40, 3), np.uint8), name="colours")
     dock.add([tmp_path / "notes.txt", colours])
     assert "notes.txt: no volume" in dock.status.text()

@@ -300,7 +300,7 @@ def test_decisions_are_kept_at_once_and_shown_when_the_volumes_come_again(
     press(viewer, "1")
     wait(qtbot, dock)
     (kept,) = (tmp_path / "runs" / "inspections").iterdir()
-    assert "ann" in kept.read_text()
+    assert "ann" in kept.read_text(encoding="utf-8")
     assert list(viewer.layers["suspects"].features["decision"])[1] == "real"
     show(qtbot, dock, inspected, *(viewer.layers[name] for name in NAMES))
     assert review(dock).decision == "real"
@@ -386,7 +386,7 @@ def test_what_is_no_report_is_refused_in_one_sentence(
     content: str, dock: InspectDock, viewer: ViewerModel, qtbot: QtBot, tmp_path: Path
 ) -> None:
     path = tmp_path / "inspection.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with qtbot.capture_exceptions() as uncaught:
         dock.load(path)
         wait(qtbot, dock)

@@ -176,14 +176,14 @@ def test_a_damaged_file_of_decisions_is_as_none(
     content: str, inspected: Inspected, tmp_path: Path
 ) -> None:
     path = tmp_path / "kept.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     assert recalled(path, inspected) is inspected
 
 
 def test_decisions_that_cannot_be_written_are_refused_with_a_remedy(
     inspected: Inspected, tmp_path: Path
 ) -> None:
-    (tmp_path / "inspections").write_text("in the way")
+    (tmp_path / "inspections").write_text("in the way", encoding="utf-8")
     with pytest.raises(InputError, match="export a report"):
         keep(kept_path(tmp_path, inspected.inspection), inspected.inspection)
 

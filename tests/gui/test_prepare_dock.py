@@ -189,7 +189,9 @@ def test_steps_follow_each_other_and_their_history_is_shown_and_written(
     written = io.read(path)
     assert np.allclose(written.read(), viewer.layers[2].data)
     assert np.allclose(written.affine, to_volume(viewer.layers[2]).affine, atol=1e-4)
-    records = json.loads(path.with_name("out.nii.gz.prepared.json").read_text())
+    records = json.loads(
+        path.with_name("out.nii.gz.prepared.json").read_text(encoding="utf-8")
+    )
     assert [one["step"] for one in records["records"]] == ["resample", "degrade"]
     dock.open([path])
     wait(qtbot, dock)
@@ -515,7 +517,7 @@ def test_the_history_comes_with_a_file_and_goes_with_what_napari_saves(
     (layer,) = viewer.open(path, plugin=PLUGIN)
     dock.choose(layer)
     assert dock.history.text() == "1. Degrade (noise 0.5)"
-    records_path(path).write_text("no records")
+    records_path(path).write_text("no records", encoding="utf-8")
     (again,) = viewer.open(path, plugin=PLUGIN)
     dock.choose(again)
     click(qtbot, dock.prepare_button)

@@ -200,11 +200,11 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(
 ) -> None:
     _, dock = opened
     pair(qtbot, dock)
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     dock.save_pair(tmp_path / "file")
     wait(qtbot, dock)
     assert "cannot be made" in dock.status.text()
-    assert (tmp_path / "file").read_text() == "no folder"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "no folder"
 
 
 def test_a_saving_that_is_cancelled_leaves_whole_files_and_no_empty_folders(

@@ -104,13 +104,15 @@ def test_the_lists_are_those_of_the_command_and_the_table_says_who_is_where(
     made, told = tmp_path / "split", tmp_path / "told"
     assert names(made) == names(told) == sorted([*LISTS, "split.yaml"])
     for name in LISTS:
-        assert (made / name).read_text() == (told / name).read_text()
+        assert (made / name).read_text(encoding="utf-8") == (told / name).read_text(
+            encoding="utf-8"
+        )
     assert not dock.split_page.table.isHidden()
     shown = dock.split_page.table.subjects()
     assert sorted(name for one in shown.values() for name in one) == SUBJECTS
     assert [len(shown[part]) for part in PARTS] == [3, 2, 1]
     held = {f"{one}_T1w.nii" for one in shown["test"]}
-    listed = json.loads((made / "a_test.json").read_text())["validate"]
+    listed = json.loads((made / "a_test.json").read_text(encoding="utf-8"))["validate"]
     assert {Path(one["path"]).name for one in listed} == held
     assert dock.status.text().startswith(f"Wrote {made}: ")
 
@@ -120,10 +122,10 @@ def test_lists_that_are_there_are_replaced_only_if_one_agrees(
 ) -> None:
     folder = tmp_path / "split"
     folder.mkdir()
-    (folder / "b.json").write_text("of somebody else")
+    (folder / "b.json").write_text("of somebody else", encoding="utf-8")
     split(qtbot, dock)
     assert names(folder) == ["b.json"]
-    assert (folder / "b.json").read_text() == "of somebody else"
+    assert (folder / "b.json").read_text(encoding="utf-8") == "of somebody else"
     assert dock.status.text() == (
         f"{folder}: holds b.json already; nothing was written."
     )
@@ -131,7 +133,7 @@ def test_lists_that_are_there_are_replaced_only_if_one_agrees(
     click(qtbot, dock.offer.accept_button)
     wait(qtbot, dock)
     assert names(folder) == sorted([*LISTS, "split.yaml"])
-    assert "train" in json.loads((folder / "b.json").read_text())
+    assert "train" in json.loads((folder / "b.json").read_text(encoding="utf-8"))
 
 
 def test_an_offer_to_replace_is_withdrawn_when_something_else_is_chosen(
@@ -139,7 +141,7 @@ def test_an_offer_to_replace_is_withdrawn_when_something_else_is_chosen(
 ) -> None:
     folder = tmp_path / "split"
     folder.mkdir()
-    (folder / "a.json").write_text("of somebody else")
+    (folder / "a.json").write_text("of somebody else", encoding="utf-8")
     split(qtbot, dock)
     assert not dock.offer.isHidden()
     dock.split_page.folder.value = tmp_path / "elsewhere"
@@ -199,7 +201,7 @@ def test_what_cannot_be_split_is_told_in_one_sentence_and_nothing_is_written(
     if "missing" in values:
         page.domains["a"].set_value([tmp_path / "gone.nii"])
     if "file" in values:
-        (tmp_path / "file").write_text("no folder")
+        (tmp_path / "file").write_text("no folder", encoding="utf-8")
         page.folder.value = folder = tmp_path / "file" / "split"
     if "layer" in values:
         page.domains["a"].add(viewer.add_image(np.ones((4, 5, 6)), name="new"))
@@ -220,7 +222,7 @@ def test_a_layer_stands_for_its_file(
     assert not dock.split_button.isEnabled()
     dock.drop(layers)
     split(qtbot, dock)
-    listed = json.loads((tmp_path / "split" / "a.json").read_text())
+    listed = json.loads((tmp_path / "split" / "a.json").read_text(encoding="utf-8"))
     assert len(open_domain([str(tmp_path / "split" / "a.json")])) == 3
     assert len(listed["validate"]) == 2
 

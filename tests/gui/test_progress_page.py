@@ -222,7 +222,9 @@ def test_a_folder_that_is_no_run_shows_nothing_and_a_damaged_table_is_told(
     reader.open_run(tmp_path / "nothing")
     assert not reader.curves.losses.series
     assert not reader.preview.images
-    (tmp_path / "metrics.csv").write_text("step,cycle_a\n1,no number\n")
+    (tmp_path / "metrics.csv").write_text(
+        "step,cycle_a\n1,no number\n", encoding="utf-8"
+    )
     notification_manager.records.clear()
     reader.open_run(tmp_path)
     (told,) = notification_manager.records

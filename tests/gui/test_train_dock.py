@@ -45,7 +45,7 @@ def click(qtbot: QtBot, button: QPushButton) -> None:
 
 
 def steps_in(run: Path) -> list[int]:
-    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    lines = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
     return [int(line.split(",")[0]) for line in lines]
 
 

@@ -129,9 +129,9 @@ def test_a_link_still_points_to_the_file_that_is_written(tmp_path: Path) -> None
     link = tmp_path / "link.txt"
     link.symlink_to(tmp_path / "data" / "file.txt")
     with atomic_path(link) as temporary:
-        temporary.write_text("new")
+        temporary.write_text("new", encoding="utf-8")
     assert link.is_symlink()
-    assert (tmp_path / "data" / "file.txt").read_text() == "new"
+    assert (tmp_path / "data" / "file.txt").read_text(encoding="utf-8") == "new"
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)

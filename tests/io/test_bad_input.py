@@ -38,7 +38,7 @@ def missing(path: Path) -> None:
 
 def folder_without_tiff(path: Path) -> None:
     path.mkdir()
-    (path / "notes.txt").write_text("scan of Monday")
+    (path / "notes.txt").write_text("scan of Monday", encoding="utf-8")
 
 
 def empty(path: Path) -> None:
@@ -46,7 +46,7 @@ def empty(path: Path) -> None:
 
 
 def text(path: Path) -> None:
-    path.write_text("This is no image.\n" * 100)
+    path.write_text("This is no image.\n" * 100, encoding="utf-8")
 
 
 def written(path: Path) -> bytes:
@@ -370,10 +370,10 @@ def packed_tensor(path: Path) -> None:
 def describe(path: Path, **changes: object) -> None:
     """A written OME-Zarr with other attributes of its image."""
     io.write(Volume(NOISE, unit="micrometer"), path)
-    content = json.loads((path / "zarr.json").read_text())
+    content = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
     del content["attributes"]["napari_cyclegan3d"]
     content["attributes"]["ome"]["multiscales"][0] |= changes
-    (path / "zarr.json").write_text(json.dumps(content))
+    (path / "zarr.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def placed_by(path: Path, **step: object) -> None:
@@ -424,19 +424,19 @@ def no_axes(path: Path) -> None:
 
 def future_version(path: Path) -> None:
     describe(path)
-    text = (path / "zarr.json").read_text()
-    (path / "zarr.json").write_text(text.replace('"0.5"', '"0.9"'))
+    text = (path / "zarr.json").read_text(encoding="utf-8")
+    (path / "zarr.json").write_text(text.replace('"0.5"', '"0.9"'), encoding="utf-8")
 
 
 def cut_metadata(path: Path) -> None:
     io.write(Volume(NOISE), path)
-    text = (path / "zarr.json").read_text()
-    (path / "zarr.json").write_text(text[: len(text) // 2])
+    text = (path / "zarr.json").read_text(encoding="utf-8")
+    (path / "zarr.json").write_text(text[: len(text) // 2], encoding="utf-8")
 
 
 def cut_array_metadata(path: Path) -> None:
     io.write(Volume(NOISE), path)
-    (path / "0" / "zarr.json").write_text("{")
+    (path / "0" / "zarr.json").write_text("{", encoding="utf-8")
 
 
 def vast_metadata(path: Path) -> None:
@@ -447,8 +447,10 @@ def vast_metadata(path: Path) -> None:
 
 def changed_array(path: Path, **changes: object) -> None:
     io.write(Volume(NOISE), path)
-    content = json.loads((path / "0" / "zarr.json").read_text())
-    (path / "0" / "zarr.json").write_text(json.dumps(content | changes))
+    content = json.loads((path / "0" / "zarr.json").read_text(encoding="utf-8"))
+    (path / "0" / "zarr.json").write_text(
+        json.dumps(content | changes), encoding="utf-8"
+    )
 
 
 def vast_chunks(path: Path) -> None:
@@ -492,9 +494,9 @@ def pickles(path: Path) -> None:
     image = {"version": "0.4", "axes": axes, "datasets": [level]}
     group = zarr.create_group(path, zarr_format=2, attributes={"multiscales": [image]})
     group.create_array("0", shape=(1, 1, 1), dtype="u1", compressors=None)
-    content = json.loads((path / "0" / ".zarray").read_text())
+    content = json.loads((path / "0" / ".zarray").read_text(encoding="utf-8"))
     content["compressor"] = {"id": "pickle"}
-    (path / "0" / ".zarray").write_text(json.dumps(content))
+    (path / "0" / ".zarray").write_text(json.dumps(content), encoding="utf-8")
     (path / "0" / "0.0.0").write_bytes(pickle.dumps(Harm()))
 
 
@@ -551,7 +553,9 @@ def fortran_frames(path: Path) -> None:
 def misplaced(path: Path) -> None:
     """Voxels with a sidecar that is none."""
     np.save(path, VOXELS)
-    path.with_name(f"{path.name}.json").write_text('{"spacing": [1, 0, 1]}')
+    path.with_name(f"{path.name}.json").write_text(
+        '{"spacing": [1, 0, 1]}', encoding="utf-8"
+    )
 
 
 def mrc_with(path: Path, **changes: object) -> None:
@@ -603,7 +607,7 @@ def undescribed(path: Path) -> None:
 
 def described(path: Path, text: str) -> None:
     path.write_bytes(NOISE.tobytes())
-    path.with_name(f"{path.name}.json").write_text(text)
+    path.with_name(f"{path.name}.json").write_text(text, encoding="utf-8")
 
 
 def too_large_layout(path: Path) -> None:

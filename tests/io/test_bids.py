@@ -51,8 +51,10 @@ def dataset(tmp_path: Path) -> Path:
     root = tmp_path / "ds"
     for name in (*IMAGES, *OTHERS):
         save(root / name)
-    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1"}')
-    (root / "participants.tsv").write_text("participant_id\nsub-01\n")
+    (root / "dataset_description.json").write_text(
+        '{"Name": "x", "BIDSVersion": "1"}', encoding="utf-8"
+    )
+    (root / "participants.tsv").write_text("participant_id\nsub-01\n", encoding="utf-8")
     return root
 
 
@@ -159,15 +161,15 @@ def test_links_whose_content_was_never_fetched_are_refused(dataset: Path) -> Non
 
 def test_fields_of_json_files_choose_and_the_nearest_one_counts(dataset: Path) -> None:
     def say(name: str, **content: Any) -> None:
-        (dataset / name).write_text(json.dumps(content))
+        (dataset / name).write_text(json.dumps(content), encoding="utf-8")
 
     say("T1w.json", MagneticFieldStrength=3, Manufacturer="Siemens")
     say("sub-02/sub-02_T1w.json", MagneticFieldStrength=1.5)
     anat = "sub-01/ses-a/anat/sub-01_ses-a"
     say(f"{anat}_T1w.json", Manufacturer="GE")
     say(f"{anat}_run-02_T1w.json", MagneticFieldStrength=7.0)
-    (dataset / "sub-10/anat/sub-10_T1w.json").write_text("{no json")
-    (dataset / "sub-10/anat/T1w.json").write_text("[1, 2]")
+    (dataset / "sub-10/anat/sub-10_T1w.json").write_text("{no json", encoding="utf-8")
+    (dataset / "sub-10/anat/T1w.json").write_text("[1, 2]", encoding="utf-8")
     start = f"bids:{dataset}?suffix=T1w&MagneticFieldStrength"
     assert stems(f"{start}=1.5,7") == ["sub-01_ses-a_run-02_T1w", "sub-02_T1w"]
     assert stems(f"{start}=3.0") == [

@@ -23,7 +23,7 @@ def lists(tmp_path: Path, coordinates: Coordinates) -> Callable[..., str]:
 
     def write(content: object) -> str:
         text = content if isinstance(content, str) else json.dumps(content)
-        (tmp_path / "lists.json").write_text(text)
+        (tmp_path / "lists.json").write_text(text, encoding="utf-8")
         return str(tmp_path / "lists.json")
 
     return write

@@ -204,7 +204,7 @@ def test_slices_are_ordered_by_their_places_whatever_their_names(
         data = dicom(pixels, (0, 0, 2.5 * k), number=names[k])
         (tmp_path / f"IM{names[k]:04d}").write_bytes(data)
     (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
-    (tmp_path / "readme").write_text("scan of Monday")
+    (tmp_path / "readme").write_text("scan of Monday", encoding="utf-8")
     assert io.can_read(tmp_path)
     volume = io.read(tmp_path)
     assert volume.name == tmp_path.name
@@ -336,7 +336,7 @@ def colours(folder: Path) -> None:
 
 def no_image(folder: Path) -> None:
     folder.mkdir()
-    (folder / "0.dcm").write_text("This is no image.\n" * 100)
+    (folder / "0.dcm").write_text("This is no image.\n" * 100, encoding="utf-8")
 
 
 def promises(folder: Path) -> None:

@@ -105,7 +105,7 @@ def test_volumes_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     for index in (10, 9, 100):
         save(tmp_path / f"scan{index}.tif", index)
     save(tmp_path / ".hidden.tif")
-    (tmp_path / "notes.txt").write_text("Monday")
+    (tmp_path / "notes.txt").write_text("Monday", encoding="utf-8")
     names = [(f"scan{index}.tif", (2, 3, 4), [index] * 2) for index in (9, 10, 100)]
     assert found(tmp_path) == names
     assert found(tmp_path / "*.tif") == names
@@ -162,7 +162,9 @@ def test_a_bids_tree_is_read_by_a_pattern(tmp_path: Path) -> None:
         for contrast in ("T1w", "T2w"):
             name = f"sub-{subject}_{contrast}.nii.gz"
             save(tmp_path / f"sub-{subject}" / "anat" / name)
-    (tmp_path / "sub-01" / "anat" / "sub-01_T1w.json").write_text("{}")
+    (tmp_path / "sub-01" / "anat" / "sub-01_T1w.json").write_text(
+        "{}", encoding="utf-8"
+    )
     names = [name for name, *_ in found(tmp_path / "**" / "*_T1w.*")]
     assert names == ["sub-01_T1w.nii.gz", "sub-02_T1w.nii.gz"]
     with pytest.raises(InputError, match=r"holds no volumes and no slices; .*\*\*/\*"):

@@ -43,7 +43,7 @@ def write_metrics(run: Path, rows: int, names: Iterable[str] = ("cycle_a",)) -> 
     names = list(names)
     lines = [",".join(["step", *names])]
     lines += [",".join([str(n)] + ["0.5"] * len(names)) for n in range(1, rows + 1)]
-    (run / "metrics.csv").write_text("\n".join(lines) + "\n")
+    (run / "metrics.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture
@@ -194,7 +194,9 @@ def test_curves_are_means_of_equal_numbers_of_steps_however_many_there_are(
 ) -> None:
     steps = 10 * POINTS
     lines = ["step,cycle_a", *(f"{n},{2 * n}" for n in range(1, steps + 1))]
-    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n4001,")
+    (tmp_path / "metrics.csv").write_text(
+        "\n".join(lines) + "\n4001,", encoding="utf-8"
+    )
     curves = read_curves(tmp_path / "metrics.csv")
     assert len(curves["step"]) <= POINTS
     assert np.allclose(curves["cycle_a"], 2 * curves["step"])
@@ -205,7 +207,7 @@ def test_curves_are_means_of_equal_numbers_of_steps_however_many_there_are(
 @pytest.mark.parametrize("text", [None, "", "step,score\n"])
 def test_a_table_without_rows_has_no_curves(text: str | None, tmp_path: Path) -> None:
     if text is not None:
-        (tmp_path / "validation.csv").write_text(text)
+        (tmp_path / "validation.csv").write_text(text, encoding="utf-8")
     assert read_curves(tmp_path / "validation.csv") == {}
 
 

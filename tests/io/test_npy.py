@@ -95,7 +95,7 @@ def test_only_a_volume_that_has_a_place_gets_a_sidecar(tmp_path: Path) -> None:
     io.write(Volume(voxels), tmp_path / "plain.npy")
     assert [path.name for path in tmp_path.iterdir()] == ["plain.npy"]
     io.write(Volume(voxels, AFFINE, "micrometer"), tmp_path / "placed.npy")
-    told = json.loads((tmp_path / "placed.npy.json").read_text())
+    told = json.loads((tmp_path / "placed.npy.json").read_text(encoding="utf-8"))
     assert told == {
         "spacing": [3, 1, 2],
         "unit": "micrometer",
@@ -118,16 +118,20 @@ def test_a_sidecar_does_not_outlive_the_voxels_that_it_described(
 def test_another_file_with_the_name_of_the_sidecar_is_not_touched(
     affine: NDArray[np.float64], tmp_path: Path
 ) -> None:
-    (tmp_path / "a.npy.json").write_text('{"patient": "anna"}')
+    (tmp_path / "a.npy.json").write_text('{"patient": "anna"}', encoding="utf-8")
     with pytest.raises(InputError, match=r"a\.npy\.json: does not describe a\.npy"):
         io.write(Volume(np.zeros((3, 4, 5)), affine), tmp_path / "a.npy")
-    assert (tmp_path / "a.npy.json").read_text() == '{"patient": "anna"}'
+    assert (tmp_path / "a.npy.json").read_text(
+        encoding="utf-8"
+    ) == '{"patient": "anna"}'
     assert not (tmp_path / "a.npy").exists()
 
 
 def test_a_sidecar_written_by_hand_places_the_voxels(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((3, 4, 5)))
-    (tmp_path / "a.npy.json").write_text('{"spacing": [3, 1, 1], "unit": "µm"}')
+    (tmp_path / "a.npy.json").write_text(
+        '{"spacing": [3, 1, 1], "unit": "µm"}', encoding="utf-8"
+    )
     volume = io.read(tmp_path / "a.npy")
     assert (volume.spacing, volume.unit) == ((3, 1, 1), "micrometer")
 

@@ -164,9 +164,9 @@ def test_what_others_read_of_a_written_image_is_its_voxel_size_and_place(
 ) -> None:
     volume = Volume(np.zeros((3, 4, 5), np.uint8), OBLIQUE, "millimeter")
     io.write(volume, tmp_path / "a.zarr")
-    ome = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())["attributes"][
-        "ome"
-    ]
+    ome = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text(encoding="utf-8"))[
+        "attributes"
+    ]["ome"]
     assert ome["version"] == "0.5"
     (image,) = ome["multiscales"]
     assert image["axes"] == axes("zyx", "millimeter")
@@ -518,9 +518,9 @@ def test_a_pyramid_that_was_interrupted_is_finished_by_the_same_job(
             sink[region] = noise[region]
     expected = [np.asarray(array[:]) for array, _, _ in levels_of(path)]
     # as a process leaves it that was killed while it made the pyramid
-    content = json.loads((path / "zarr.json").read_text())
+    content = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
     content["attributes"]["napari_cyclegan3d"]["state"] = "unfinished"
-    (path / "zarr.json").write_text(json.dumps(content))
+    (path / "zarr.json").write_text(json.dumps(content), encoding="utf-8")
     lost = path / "1" / "c" / "0" / "0" / "0"
     lost.unlink()
     with pytest.raises(InputError, match="is not finished"):
@@ -601,9 +601,9 @@ def test_version_0_4_is_written_for_older_programs_and_gone_on_with(
     ):
         pass
     write(99)
-    attributes = json.loads((path / ".zattrs").read_text())
+    attributes = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
     assert attributes["multiscales"][0]["version"] == "0.4"
-    array = json.loads((path / "0" / ".zarray").read_text())
+    array = json.loads((path / "0" / ".zarray").read_text(encoding="utf-8"))
     assert (array["zarr_format"], array["dimension_separator"]) == (2, "/")
     again = io.read(path)
     assert np.array_equal(again.read(), compute(EVERYTHING))

@@ -155,7 +155,7 @@ def test_a_run_of_an_earlier_version_remembers_none(tmp_path: Path) -> None:
 def test_a_changed_list_of_volumes_is_refused_in_a_sentence(
     tmp_path: Path, text: str
 ) -> None:
-    (tmp_path / "sources.yaml").write_text(text)
+    (tmp_path / "sources.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"sources.yaml: is no list of volumes; rem"):
         read_sources(tmp_path)
 

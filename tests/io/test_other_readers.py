@@ -182,7 +182,9 @@ def test_ome_zarr_attributes_are_what_the_specification_asks_for(
 ) -> None:
     """Keys that validators check, for lack of the validator itself."""
     io.write(Volume(np.zeros((40, 150, 140), np.uint8)), tmp_path / "a.zarr")
-    content = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())
+    content = json.loads(
+        (tmp_path / "a.zarr" / "zarr.json").read_text(encoding="utf-8")
+    )
     assert (content["zarr_format"], content["node_type"]) == (3, "group")
     (image,) = content["attributes"]["ome"]["multiscales"]
     assert [axis["name"] for axis in image["axes"]] == ["z", "y", "x"]
@@ -190,7 +192,9 @@ def test_ome_zarr_attributes_are_what_the_specification_asks_for(
         kinds = [step["type"] for step in level["coordinateTransformations"]]
         assert kinds == ["scale", "translation"]
         array = json.loads(
-            (tmp_path / "a.zarr" / level["path"] / "zarr.json").read_text()
+            (tmp_path / "a.zarr" / level["path"] / "zarr.json").read_text(
+                encoding="utf-8"
+            )
         )
         assert array["dimension_names"] == ["z", "y", "x"]
         assert array["chunk_key_encoding"]["configuration"]["separator"] == "/"
@@ -206,7 +210,7 @@ def imagej(tmp_path: Path, paths: Sequence[Path]) -> list[list[str]]:
             pytest.skip("ImageJ needs a display, or xvfb-run")
         command = ["xvfb-run", "-a", *command]
     macro = tmp_path / "facts.ijm"
-    macro.write_text(MACRO)
+    macro.write_text(MACRO, encoding="utf-8")
     names = "|".join(map(str, paths))
     done = subprocess.run(
         [*command, "-batch", str(macro), names],

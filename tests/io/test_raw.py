@@ -53,7 +53,7 @@ def test_voxels_are_read_as_the_sidecar_says(
 
 def test_few_words_suffice(tmp_path: Path, coordinates: Coordinates) -> None:
     (tmp_path / "a.vol").write_bytes(coordinates((3, 4, 5)).tobytes())
-    (tmp_path / "a.vol.json").write_text('{"shape": [3, 4, 5]}')
+    (tmp_path / "a.vol.json").write_text('{"shape": [3, 4, 5]}', encoding="utf-8")
     volume = io.read(tmp_path / "a.vol")
     assert np.array_equal(volume.read(), coordinates((3, 4, 5)))
     assert volume.unit == "pixel"
@@ -66,7 +66,7 @@ def test_what_is_written_has_no_header_and_a_sidecar_that_anybody_can_read(
     affine = np.diag([2, 1, 0.5, 1])
     io.write(Volume(voxels, affine, "millimeter"), tmp_path / "a.raw")
     assert (tmp_path / "a.raw").read_bytes() == voxels.astype("<f4").tobytes()
-    assert json.loads((tmp_path / "a.raw.json").read_text()) == {
+    assert json.loads((tmp_path / "a.raw.json").read_text(encoding="utf-8")) == {
         "shape": [3, 4, 5],
         "dtype": "float32",
         "byte_order": "little",

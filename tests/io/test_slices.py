@@ -24,7 +24,7 @@ def folder(
     for index, image in enumerate(coordinates((12, 6, 7))):
         path = folder / f"s_{index}.tif"
         tifffile.imwrite(path, image, compression=request.param)
-    (folder / "scan.log").write_text("voltage 80 kV")
+    (folder / "scan.log").write_text("voltage 80 kV", encoding="utf-8")
     (folder / "._s_0.tif").write_bytes(b"\0" * 100)
     return folder
 

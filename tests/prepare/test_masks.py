@@ -31,7 +31,7 @@ nib.save(nib.Nifti1Image(mask, head.affine), name)
 def program(folder: Path, **how: object) -> None:
     path = folder / "hd-bet"
     options = {"seconds": 0, "fails": False, "ending": "_bet", **how}
-    path.write_text(PROGRAM.format(python=sys.executable, **options))
+    path.write_text(PROGRAM.format(python=sys.executable, **options), encoding="utf-8")
     path.chmod(0o755)
 
 

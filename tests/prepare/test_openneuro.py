@@ -373,7 +373,11 @@ def test_a_second_start_fetches_only_what_is_missing(
     fetched(plan_of(bucket, tmp_path, subjects=1))
     assert all("list-type" in one for one in bucket.asked)
     fetched(plan_of(bucket, tmp_path, subjects=2))
-    listed = (tmp_path / "sourcedata/openneuro/registry.txt").read_text().splitlines()
+    listed = (
+        (tmp_path / "sourcedata/openneuro/registry.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     assert listed[0].startswith(f"# OpenNeuro {DATASET} ")
     assert {line.split()[0] for line in listed[1:]} == set(contents(tmp_path))
     for line in listed[1:]:
@@ -483,8 +487,8 @@ def test_files_that_were_sent_in_parts_are_checked_too(
 def test_files_of_the_user_are_not_replaced_unless_told(
     bucket: Bucket, tmp_path: Path
 ) -> None:
-    (tmp_path / "README").write_text("My own notes")
-    (tmp_path / "T1w.json").write_text("{}")
+    (tmp_path / "README").write_text("My own notes", encoding="utf-8")
+    (tmp_path / "T1w.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"README: .*as 1 more are; .*--overwrite"):
         plan_of(bucket, tmp_path, subjects=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README", "T1w.json"]

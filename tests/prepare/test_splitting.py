@@ -122,7 +122,7 @@ def test_parts_and_datasets_of_files_are_named(tmp_path: Path) -> None:
     volumes = open_domain([f"{one}[0:4,:,2:8]", str(tmp_path / "two.tif")])
     settings = SplitSettings(test=0, validation=0.5)
     write_split(split(volumes, [], settings), tmp_path, settings)
-    lists = json.loads((tmp_path / "a.json").read_text())
+    lists = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     entries = {entry["path"]: entry for entry in lists["train"] + lists["validate"]}
     assert entries["one.h5"]["ROI2"] == [2, 8]
     shapes = {one.shape for one in open_domain([str(tmp_path / "a.json")])}

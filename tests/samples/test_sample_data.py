@@ -46,12 +46,12 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "taken"
-    file.write_text("mine")
+    file.write_text("mine", encoding="utf-8")
     with pytest.raises(SystemExit) as stop:
         main([str(file)])
     assert stop.value.code == 2
     assert f"{file}: cannot be made" in capsys.readouterr().err
-    assert file.read_text() == "mine"
+    assert file.read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize("name", samples.SAMPLES)
