@@ -142,3 +142,18 @@ def test_impossible_splits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists already; replace it with --overwrite"):
         write_split(result, tmp_path / "lists", settings)
     write_split(result, tmp_path / "lists", settings, overwrite=True)
+
+
+def test_of_an_earlier_split_no_list_remains_and_other_files_do(tmp_path: Path) -> None:
+    volumes = files(tmp_path, [f"{name}.tif" for name in "abcdef"])
+    folder, settings = tmp_path / "lists", SplitSettings(test=0.2)
+    folder.mkdir()
+    (folder / "b.json").write_text("mine", encoding="utf-8")
+    write_split(split(volumes, [], settings), folder, settings)
+    assert (folder / "b.json").read_text(encoding="utf-8") == "mine"
+    both = split(volumes[:3], volumes[3:], SplitSettings(test=0, validation=0.3))
+    with pytest.raises(InputError, match="exists already"):
+        write_split(both, folder, settings)
+    write_split(both, folder, settings, overwrite=True)
+    found = sorted(path.name for path in folder.iterdir())
+    assert found == ["a.json", "b.json", "split.yaml"]

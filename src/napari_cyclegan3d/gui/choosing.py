@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
@@ -44,8 +45,6 @@ class Asker(QObject):
     def __init__(self, parent: QWidget, executor: Executor = start_engine) -> None:
         super().__init__(parent)
         self._window, self._executor = parent, executor
-        self._is_there = True
-        parent.destroyed.connect(self._end)
 
     def ask(
         self,
@@ -79,6 +78,10 @@ class Asker(QObject):
 
         self._executor(questions(asked), found.append, fail, finish)
 
+    @property
+    def _is_there(self) -> bool:
+        return bool(isalive(self._window))  # type: ignore[no-untyped-call]
+
     def _answer(
         self,
         found: Sequence[Question | Path],
@@ -92,9 +95,6 @@ class Asker(QObject):
             return
         if texts:
             on_items(list(texts))
-
-    def _end(self) -> None:
-        self._is_there = False
 
 
 def is_bare(path: Path) -> bool:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
 from napari.utils.theme import get_theme
-from qtpy.compat import isalive
-from qtpy.QtCore import QObject  # before pyqtgraph, which else picks a binding itself
+from qtpy.compat import isalive  # before pyqtgraph, which else picks a binding itself
 
 import pyqtgraph as pg  # isort: skip
 
@@ -71,7 +70,9 @@ def follow_theme(
 ) -> None:
     """Hand over the colours now, and again whenever the user changes the theme.
 
-    It ends with the widget, which this does not keep alive.
+    It ends at the next change after the widget, which this does not keep alive. Nothing
+    is done when the widget is being destroyed: whatever Python runs then may collect
+    the widget as garbage, which deletes it twice.
 
     Args:
         viewer: Whose theme it is; None: napari's dark theme, for good.
@@ -92,8 +93,6 @@ def follow_theme(
 
     tell()
     themes.connect(tell)
-    owner: QObject = method().__self__  # type: ignore[union-attr]
-    owner.destroyed.connect(lambda: themes.disconnect(tell))
 
 
 def paint_plot(plot: pg.PlotItem, colours: Colours) -> None:

@@ -25,6 +25,7 @@ from napari_cyclegan3d.io.partition import subjects_of
 
 PARTS = ("train", "validation", "test")
 SUMMARY = "split.yaml"
+LISTS = ("a.json", "a_test.json", "b.json", "b_test.json")
 
 
 class SplitSettings(Settings):
@@ -172,7 +173,7 @@ def write_split(
         result: The split.
         folder: Where to write; it is made if it is not there.
         settings: What was asked for.
-        overwrite: Replace lists that are there.
+        overwrite: Replace lists that are there; of an earlier split, none remains.
 
     Returns:
         The files.
@@ -201,9 +202,14 @@ def write_split(
             f"{folder}: cannot be made ({error.strerror or error}); choose another "
             "folder for the lists"
         ) from error
+    is_ours = (folder / SUMMARY).exists()
     with ExitStack() as whole:
         for path, text in texts.items():
             whole.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
+    # what tested one split may train another
+    for path in (folder / name for name in LISTS if is_ours):
+        if path not in texts:
+            path.unlink(missing_ok=True)
     return list(texts)
 
 

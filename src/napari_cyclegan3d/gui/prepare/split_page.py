@@ -83,8 +83,6 @@ class SplitPage(QWidget):
             one.changed.connect(self.changed)
         self.form.changed.connect(self.changed)
         self.folder.changed.connect(lambda _: self.changed.emit())
-        self.destroyed.connect(self._inspector.end)
-        self.destroyed.connect(self._shown.end)
         self.show_split(None)
 
     @property
