@@ -144,6 +144,7 @@ def _float_box(within: Mapping[str, float]) -> Editor:
     low = within.get("ge", within.get("gt", -LARGEST_FLOAT - smallest) + smallest)
     high = within.get("le", within.get("lt", LARGEST_FLOAT + smallest) - smallest)
     box.setRange(low, high)
+    box.setValue(1.0)  # where the setting is automatic at first; low may be 1e-10
     return Editor(box, box.value, box.setValue, _calls(box.valueChanged))
 
 
