@@ -10,7 +10,7 @@ from pathlib import Path
 
 import napari
 from napari.settings import get_settings
-from qtpy.QtCore import QSettings
+from qtpy.QtCore import QEvent, QSettings
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 PATIENCE = 300.0  # seconds
@@ -86,6 +86,12 @@ def idle(seconds: float) -> None:
     """Let the window work for a while."""
     end = time.monotonic() + seconds
     until(lambda: time.monotonic() > end)
+
+
+def close(viewer: napari.Viewer) -> None:
+    """Close a window, and let Qt delete it as in its event loop, before another one."""
+    viewer.close()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def window_of(viewer: napari.Viewer) -> QMainWindow:

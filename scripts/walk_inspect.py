@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_cyclegan3d.engine.hallucination.findings import Finding
 from napari_cyclegan3d.gui.inspect.dock import InspectDock
-from stage import add_arguments, idle, staged, until, window_of
+from stage import add_arguments, close, idle, staged, until, window_of
 
 DECISIONS = (
     "real",
@@ -65,7 +65,7 @@ class InspectWalk:
         self.compare(viewer, dock)
         report = self.export(dock)
         decided = _decisions(dock)
-        viewer.close()
+        close(viewer)
         self.load(self.open_viewer(), report, decided)
 
     def inspect(self, viewer: napari.Viewer) -> InspectDock:
@@ -149,7 +149,7 @@ class InspectWalk:
         until(lambda: not dock.is_busy)
         assert _decisions(dock) == decided, "decisions were lost"
         self._look(viewer, "inspect-loaded")
-        viewer.close()
+        close(viewer)
 
     def _look(self, viewer: napari.Viewer, name: str) -> None:
         self.seen.append(name)

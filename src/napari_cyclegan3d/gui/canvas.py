@@ -5,6 +5,8 @@ from typing import Any
 from napari.qt import QtViewer
 from qtpy.QtWidgets import QApplication
 
+WITHOUT_WINDOW = 800, 600  # as napari has it
+
 
 def camera_of(viewer: Any) -> Any:
     """The camera."""
@@ -32,10 +34,9 @@ def size_of(viewer: Any) -> tuple[int, int]:
 def _size_in_window(viewer: Any) -> tuple[int, int]:
     """Before 0.9, only the window of a viewer tells the size of its canvas."""
     model = getattr(viewer, "__wrapped__", viewer)  # what docks get is a proxy
-    size: tuple[int, int] = next(
-        one.canvas.size
-        for window in QApplication.topLevelWidgets()
-        for one in window.findChildren(QtViewer)
-        if one.viewer is model
-    )
-    return size
+    for window in QApplication.topLevelWidgets():
+        for one in window.findChildren(QtViewer):
+            if one.viewer is model:
+                height, width = one.canvas.size
+                return height, width
+    return WITHOUT_WINDOW

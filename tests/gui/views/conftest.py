@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from napari.utils.interactions import mouse_move_callbacks
 from qtpy.compat import isalive
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_cyclegan3d.engine.hallucination.events import Inspected
 from napari_cyclegan3d.engine.hallucination.findings import Inspection
@@ -171,6 +173,8 @@ def scenes(
     for scene in made:
         if isalive(scene.bar):  # type: ignore[no-untyped-call]
             scene.bar.clear()
+    # as an event loop does: what a view has closed is gone before its window is
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture

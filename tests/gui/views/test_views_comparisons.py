@@ -59,10 +59,11 @@ def test_side_by_side_every_volume_has_a_cell_with_all_that_lies_over_it(
     scene.press("residual", "outlines", "cross", "side by side")
     grid = canvas_of(scene.viewer).grid
     layers = list(scene.viewer.layers)
+    of = layers if hasattr(scene.viewer, "canvas") else len(layers)  # napari 0.8
     cells: dict[Any, list[str]] = {}
     for index, layer in enumerate(layers):
         if layer.visible:
-            cells.setdefault(grid.position(index, layers), []).append(layer.name)
+            cells.setdefault(grid.position(index, of), []).append(layer.name)
     over = ("residual", "suspects", "cross")
     assert cells == {
         (0, column): [name, *(f"{one} over the {name}" for one in over)]

@@ -183,6 +183,20 @@ def test_the_other_planes_show_the_same_place(scenes: Any) -> None:
     assert lines[0, 0, 2] == columns.dims.point[2]
 
 
+def test_the_viewer_keeps_its_zoom_and_middle_when_the_other_planes_come(
+    scene: Any,
+) -> None:
+    main = camera_of(scene.viewer)
+    main.center, main.zoom = (0, 3, 71), 15
+    before = main.center, main.zoom
+    scene.press("orthogonal")
+    assert (main.center, main.zoom) == before
+    rows, columns = map(camera_of, canvases(scene))
+    assert rows.center[-1] == 71
+    assert columns.center[-2] == 3
+    assert (rows.zoom, columns.zoom) == (15, 15)
+
+
 def test_zoom_and_middle_are_the_same_in_all_planes(scene: Any) -> None:
     scene.press("orthogonal")
     main, *others = map(camera_of, (scene.viewer, *canvases(scene)))

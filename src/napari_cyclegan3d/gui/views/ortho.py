@@ -143,9 +143,10 @@ class OrthogonalViews(QWidget):
         orders = (rows, across, columns), (columns, rows, across)
         zoom = camera_of(self._viewer).zoom
         for model, order in zip(self.models, orders, strict=True):
-            model.dims.order = order
+            # quietly: napari fits what is turned, and the viewer must not follow
+            self._quietly(model.dims, "order", order)
             if in_plane(self._viewer) is not None:
-                camera_of(model).zoom = zoom
+                self._quietly(camera_of(model), "zoom", zoom)
         self._follow_point()
         self._follow_centre()
 
