@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_cyclegan3d.gui.canvas import camera_of
 from napari_cyclegan3d.gui.progress.layers import add_layers
 
 NAMES = ("real_a", "fake_b", "cyclic_a", "real_b", "fake_a", "cyclic_b")
@@ -48,10 +49,10 @@ def test_the_user_s_view_stays_and_the_layers_lie_in_the_middle_of_it(
     viewer.add_image(mine, scale=(3, 2, 2.5), units="um", axis_labels=labels)
     viewer.dims.set_current_step(0, 5)
     viewer.dims.order = (1, 0, 2)
-    viewer.scene.camera.zoom = 3.21
+    camera_of(viewer).zoom = 3.21
 
     def view() -> list[Any]:
-        camera, dims = viewer.scene.camera, viewer.dims
+        camera, dims = camera_of(viewer), viewer.dims
         words = dims.order, dims.ndisplay, dims.point, tuple(dims.axis_labels)
         return [camera.center, camera.zoom, camera.angles, *words]
 
